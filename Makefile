@@ -213,6 +213,7 @@ sanitized:
 	@$(CC) -shared -fPIC -o build/asan/forget.so tools/asan/forget.c
 
 build/asan/oom-host: test/oom/host.c
+	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L $(WARNINGS) -O1 -g -fsanitize=address,undefined \
 	  -fno-omit-frame-pointer $(LUA_FLAGS) $(OPENSSL_FLAGS) -o $@ $< \
 	  $(shell $(PKG_CONFIG) --libs $(LUA_PC)) $(OPENSSL_LINK) -lcrypto
