@@ -128,6 +128,10 @@ $(PROBE_CORE): $(PROBE_OBJECTS) $(MESSAGES).o
 	@mkdir -p $(@D)
 	$(Q)$(SHARED) $(PIN) -o $@ $^ $(GRPC_LINK) $(OPENSSL_LINK) -lgrpc -lgpr -lprotobuf-c -lssl -lcrypto -lpthread
 
+# The mechanism alone, without Lua: for fuzz/.
+$(BUILD)/pki.a: $(filter $(BUILD)/objects/pki/%,$(CORE_OBJECTS))
+	$(Q)rm -f $@ && ar rcs $@ $^
+
 -include $(CORE_OBJECTS:.o=.d) $(PROBE_OBJECTS:.o=.d) $(MESSAGES).d
 
 # ---- what is run -----------------------------------------------------------------------------
