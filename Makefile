@@ -69,7 +69,7 @@ else
 PROBE_FOUND := $(PROBE)
 endif
 
-.PHONY: build core probe deps demo test test-server test-install bench lint docs asan stress oom \
+.PHONY: build core probe deps demo test test-server test-install bench lint format docs asan stress oom \
         fuzz install clean help
 .DEFAULT_GOAL := build
 
@@ -177,12 +177,17 @@ bench:  ## beside plain C and luaossl, as ratios
 	$(AGAIN) build PROBE=yes
 	$(PATHS) bench/run
 
+C_FILES = $(wildcard src/*/*.c src/*/*.h test/*/*.c fuzz/*.c fuzz/*.h tools/*/*.c bench/*.c)
+
 lint:  ## luacheck, clang-format, clang-tidy
 	$(call need,build probe lint)
 	$(AGAIN) build PROBE=yes
 	luacheck --quiet .
-	clang-format --dry-run -Werror $(wildcard src/*/*.c src/*/*.h test/*/*.c fuzz/*.c fuzz/*.h)
+	clang-format --dry-run -Werror $(C_FILES)
 	tools/tidy $(BUILD)
+
+format:  ## clang-format over our C
+	clang-format -i $(C_FILES)
 
 docs:  ## the reference, in build/docs
 	$(call need,docs)

@@ -42,8 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (size_t i = 0; i < list.count; i++) {
             REQUIRE(again.items[i].value_length == list.items[i].value_length);
             REQUIRE(memcmp(pki_item_value(&again, i), pki_item_value(&list, i),
-                           again.items[i].value_length)
-                    == 0);
+                           again.items[i].value_length) == 0);
         }
         pki_list_free(&again);
         char text[32];

@@ -15,8 +15,8 @@ static void round_trip(const pki_pem_block *block) {
     pki_pem_open(&reader, (const char *)pem.data, pem.length);
     REQUIRE(pki_pem_next(&reader, &again, &fault) == PKI_PEM_BLOCK);
     REQUIRE(again.der.length == block->der.length);
-    REQUIRE(again.der.length == 0
-            || memcmp(again.der.data, block->der.data, again.der.length) == 0);
+    REQUIRE(again.der.length == 0 ||
+            memcmp(again.der.data, block->der.data, again.der.length) == 0);
     REQUIRE(strcmp(again.label, block->label) == 0);
     pki_buffer_free(&again.der);
     REQUIRE(pki_pem_next(&reader, &again, &fault) == PKI_PEM_END);

@@ -182,8 +182,8 @@ static const char *warm_up(lua_State *L, lua_Integer index) {
 static bool is_memory_error(lua_State *L, int status) {
     /* `require` wraps the error of the file that it loads into one of its own. */
     const char *message = lua_tostring(L, -1);
-    return status == LUA_ERRMEM
-           || (message != NULL && strstr(message, "not enough memory") != NULL);
+    return status == LUA_ERRMEM ||
+           (message != NULL && strstr(message, "not enough memory") != NULL);
 }
 
 static void exhaust_lua(lua_State *L, lua_Integer index) {

@@ -1,0 +1,98 @@
+-- Every constructor and writer of the core, once each. The host makes memory fail under them.
+
+local core = require "tcpki.core"
+local tcpki = require "tcpki"
+
+local directory = os.getenv "TCPKI_OOM_DIRECTORY" or "."
+local now = 1800000000
+local day = 24 * 60 * 60
+
+local key = assert(tcpki.key.generate { type = "ec" })
+local authority = assert(tcpki.authority.new {
+  subject = { CN = "Root", O = "Acme" }, not_before = now, not_after = now + 300 * day,
+})
+local leaf = assert(authority:issue {
+  common_name = "worker", usage = "peer", not_before = now, not_after = now + 30 * day,
+  sans = { { type = "dns", value = "worker.example" }, { type = "ip", value = "10.0.0.1" } },
+})
+local certificate = leaf.certificate
+local certificate_pem = certificate:pem()
+local key_pem = key:pem()
+local chain_pem = leaf.chain:pem() .. authority.certificate:pem()
+local csr = assert(tcpki.csr.new {
+  subject = { CN = "worker" }, sans = { { type = "dns", value = "worker.example" } }, key = key,
+})
+local csr_pem = csr:pem()
+local encrypted_pem = assert(key:pem { passphrase = "secret", format = "traditional" })
+local crl_pem = assert(authority:crl { this_update = now, next_update = now + day }):pem()
+local bundle_pem = authority.certificate:pem() .. certificate_pem
+
+-- Each is a function without arguments that makes what it needs, and throws what it is given.
+local cases = {
+  { "key.generate ec", function() assert(tcpki.key.generate { type = "ec" }) end },
+  { "key.generate ed25519", function() assert(tcpki.key.generate { type = "ed25519" }) end },
+  { "key.parse", function() assert(tcpki.key.parse(key_pem)) end },
+  { "key.parse encrypted", function()
+    assert(tcpki.key.parse(encrypted_pem, { passphrase = "secret" }))
+  end },
+  { "key fields", function()
+    assert(key:type() and key:bits() and key:curve() and key:fingerprint() and tostring(key))
+    assert(key:pem())
+    assert(key:der())
+    assert(key:public())
+  end },
+  { "certificate.parse", function() assert(tcpki.certificate.parse(certificate_pem)) end },
+  { "certificate fields", function()
+    local parsed = assert(tcpki.certificate.parse(certificate_pem))
+    assert(parsed:subject() and parsed:issuer() and parsed:serial() and parsed:not_before())
+    assert(parsed:subject_alt_names())
+    assert(parsed:key_usage())
+    assert(parsed:extended_key_usage())
+    assert(parsed:basic_constraints())
+    assert(parsed:fingerprint "sha256")
+    assert(parsed:pem() and parsed:der() and parsed:source())
+    assert(tostring(parsed:subject()))
+  end },
+  { "certificate:issued_by", function() assert(certificate:issued_by(authority.certificate)) end },
+  { "certificate:text", function() assert(certificate:text()) end },
+  { "csr.new", function() assert(tcpki.csr.new { subject = { CN = "worker" }, key = key }) end },
+  { "csr.parse", function() assert(tcpki.csr.parse(csr_pem)) end },
+  { "csr:verify", function() assert(csr:verify()) end },
+  { "crl.parse", function() assert(tcpki.crl.parse(crl_pem)) end },
+  { "authority:crl", function()
+    assert(authority:crl { this_update = now, next_update = now + day })
+  end },
+  { "chain.parse", function() assert(tcpki.chain.parse(chain_pem)) end },
+  { "chain.new", function() assert(tcpki.chain.new { certificate, authority.certificate }) end },
+  { "chain:verify", function()
+    local roots = assert(tcpki.bundle.new { authority.certificate })
+    assert(leaf.chain:verify { roots = roots, purpose = "client", at = now + day })
+  end },
+  { "bundle.parse", function() assert(tcpki.bundle.parse(bundle_pem)) end },
+  { "bundle.new", function()
+    assert(tcpki.bundle.new { certificate, authority.certificate }:pem())
+  end },
+  { "authority.new", function()
+    assert(tcpki.authority.new {
+      subject = { CN = "Root" }, not_before = now, not_after = now + 300 * day,
+    })
+  end },
+  { "authority:issue", function()
+    assert(authority:issue {
+      common_name = "worker", usage = "client", not_before = now, not_after = now + 30 * day,
+    })
+  end },
+  { "file.write", function()
+    assert(tcpki.file.write(directory .. "/file", "text", { overwrite = true }))
+    assert(tcpki.file.read(directory .. "/file"))
+  end },
+  { "key:write", function() assert(key:write(directory .. "/key", { overwrite = true })) end },
+  { "a fault", function()
+    local made, fault = tcpki.certificate.parse "nothing of the kind"
+    if made ~= nil or fault.code ~= "not_pem" then error(fault, 0) end
+  end },
+}
+
+cases.live = function() return core.live().total end
+
+return cases
