@@ -1,0 +1,87 @@
+#include "chain.h"
+
+#include <string.h>
+
+#include "certificate.h"
+#include "name.h"
+
+/* The first certificate of the heap that issued this one and is not yet on the path. */
+static long issuer_of(X509 *const *certificates, size_t count, const int *place,
+                      const unsigned long *subjects, size_t child) {
+    unsigned long wanted =
+        X509_NAME_hash_ex(X509_get_issuer_name(certificates[child]), NULL, NULL, NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (i != child && subjects[i] == wanted && place[i] == PKI_CHAIN_FOREIGN &&
+            pki_certificate_issued_by(certificates[child], certificates[i])) {
+            return (long)i;
+        }
+    }
+    return -1;
+}
+
+/* The certificate that is the issuer of none: there must be exactly one. */
+static bool find_leaf(X509 *const *certificates, size_t count, const int *place,
+                      const unsigned long *subjects, long *leaf, pki_fault *fault) {
+    *leaf = -1;
+    for (size_t i = 0; i < count; i++) {
+        bool issues = false;
+        for (size_t j = 0; j < count && !issues; j++) {
+            issues = i != j && place[i] != PKI_CHAIN_DUPLICATE && place[j] != PKI_CHAIN_DUPLICATE &&
+                     subjects[i] == X509_NAME_hash_ex(X509_get_issuer_name(certificates[j]), NULL,
+                                                      NULL, NULL) &&
+                     pki_certificate_issued_by(certificates[j], certificates[i]);
+        }
+        if (issues || place[i] == PKI_CHAIN_DUPLICATE) {
+            continue;
+        }
+        if (*leaf >= 0) {
+            char first[200];
+            char second[200];
+            pki_name_text(X509_get_subject_name(certificates[*leaf]), first, sizeof first);
+            pki_name_text(X509_get_subject_name(certificates[i]), second, sizeof second);
+            return pki_fail(fault, PKI_SEVERAL_LEAVES, "two certificates can be the leaf: %s; %s",
+                            first, second);
+        }
+        *leaf = (long)i;
+    }
+    return *leaf >= 0 || pki_fail(fault, PKI_SEVERAL_LEAVES, "no certificate can be the leaf");
+}
+
+static void mark_duplicates(X509 *const *certificates, size_t count, int *place,
+                            const unsigned long *subjects) {
+    for (size_t i = 0; i < count; i++) {
+        place[i] = PKI_CHAIN_FOREIGN;
+        for (size_t j = 0; j < i; j++) {
+            if (subjects[i] == subjects[j] && X509_cmp(certificates[i], certificates[j]) == 0) {
+                place[i] = PKI_CHAIN_DUPLICATE;
+                break;
+            }
+        }
+    }
+}
+
+bool pki_chain_order(X509 *const *certificates, size_t count, long leaf, int *place,
+                     size_t *chain_length, bool *complete, pki_fault *fault) {
+    *chain_length = 0;
+    *complete = false;
+    if (count == 0) {
+        return pki_fail(fault, PKI_EMPTY, "there is no certificate");
+    }
+    unsigned long *subjects = OPENSSL_malloc(count * sizeof *subjects);
+    if (subjects == NULL) {
+        return pki_fail_memory(fault);
+    }
+    for (size_t i = 0; i < count; i++) {
+        subjects[i] = X509_NAME_hash_ex(X509_get_subject_name(certificates[i]), NULL, NULL, NULL);
+    }
+    mark_duplicates(certificates, count, place, subjects);
+    bool done = leaf >= 0 || find_leaf(certificates, count, place, subjects, &leaf, fault);
+    for (long at = leaf; done && at >= 0;) {
+        place[at] = (int)(*chain_length)++;
+        X509 *certificate = certificates[at];
+        *complete = pki_certificate_issued_by(certificate, certificate);
+        at = *complete ? -1 : issuer_of(certificates, count, place, subjects, (size_t)at);
+    }
+    OPENSSL_free(subjects);
+    return done;
+}
