@@ -1,0 +1,318 @@
+/***
+Certificate signing requests.
+@module tcpki.csr
+*/
+#include "../pki/csr.h"
+
+#include <string.h>
+
+#include "../pki/extension.h"
+#include "../pki/name.h"
+#include "core.h"
+#include "lists.h"
+
+static void release(void *object) {
+    X509_REQ_free(object);
+}
+
+box_kind box_csr = {"tcpki.csr", release, 0};
+
+static X509_REQ *self(lua_State *L) {
+    return box_check(L, 1, &box_csr);
+}
+
+static void *parser(const char *text, size_t length, pki_fault *fault) {
+    return pki_csr_parse(text, length, fault);
+}
+
+/***
+Reads exactly one CSR from text.
+@function parse
+@tparam string text PEM, DER, or bare base64 as Azure Key Vault gives it
+@treturn[1] csr
+@treturn[2] nil
+@treturn[2] fault
+*/
+static int csr_parse(lua_State *L) {
+    return parse_text(L, &box_csr, parser);
+}
+
+/***
+Reads exactly one CSR from a file.
+@function read
+@tparam string path
+@treturn[1] csr
+@treturn[2] nil
+@treturn[2] fault with the path
+*/
+static int csr_read(lua_State *L) {
+    return read_text(L, &box_csr, parser);
+}
+
+/***
+Makes a CSR.
+@function new
+@tparam table options `subject`, `subject_alt_names`, `key` (private), `digest` ("SHA256" by default)
+@treturn[1] csr
+@treturn[2] nil
+@treturn[2] fault `bad_name`, …
+*/
+static int csr_new(lua_State *L) {
+    static const char *const known[] = {"subject", "subject_alt_names", "key", "digest", NULL};
+    pki_fault fault;
+    lua_settop(L, 1);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    options_check(L, 1, known);
+    const char *digest = options_string(L, 1, "digest", NULL);
+    (void)lua_getfield(L, 1, "key");
+    EVP_PKEY *key = box_test(L, 2, &box_key);
+    luaL_argcheck(L, key != NULL, 1, "option 'key' must be a tcpki.key");
+    const pki_list *subject = take_name(L, 1, "subject");
+    const pki_list *names = take_general_names(L, 1, "subject_alt_names");
+    void **box = box_push(L, &box_csr);
+    pki_begin(&fault);
+    X509_REQ *csr = pki_csr_make(subject, names, key, digest, &fault);
+    if (csr == NULL) {
+        return fault_push(L, &fault, NULL);
+    }
+    box_fill(box, &box_csr, csr);
+    return 1;
+}
+
+/***
+Checks that the CSR is signed by the key that it names.
+@function csr:verify
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] fault `bad_signature`
+*/
+static int csr_verify(lua_State *L) {
+    pki_fault fault;
+    X509_REQ *csr = self(L);
+    pki_begin(&fault);
+    if (!pki_csr_verify(csr, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/***
+The subject, in the form of `certificate:subject`.
+@function csr:subject
+@treturn table
+*/
+static int csr_subject(lua_State *L) {
+    pki_fault fault;
+    char text[1024];
+    const X509_NAME *name = X509_REQ_get_subject_name(self(L));
+    pki_list *entries = scratch_list(L);
+    pki_begin(&fault);
+    if (!pki_name_read(name, entries, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
+    pki_name_text(name, text, sizeof text);
+    push_name(L, entries, text);
+    return 1;
+}
+
+/***
+@function csr:public_key
+@treturn[1] key
+@treturn[2] nil
+@treturn[2] fault `unsupported_key`
+*/
+static int csr_public_key(lua_State *L) {
+    pki_fault fault;
+    X509_REQ *csr = self(L);
+    void **box = box_push(L, &box_key);
+    pki_begin(&fault);
+    EVP_PKEY *key = pki_csr_public_key(csr, &fault);
+    if (key == NULL) {
+        return fault_push(L, &fault, NULL);
+    }
+    box_fill(box, &box_key, key);
+    return 1;
+}
+
+/* The requested extensions are decoded anew by libcrypto at each call: freed by the scratch. */
+static int extensions_release(lua_State *L) {
+    STACK_OF(X509_EXTENSION) **extensions = luaL_checkudata(L, 1, "tcpki.csr.extensions");
+    sk_X509_EXTENSION_pop_free(*extensions, X509_EXTENSION_free);
+    *extensions = NULL;
+    return 0;
+}
+
+static const pki_extensions *requested(lua_State *L) {
+    STACK_OF(X509_EXTENSION) **extensions = lua_newuserdatauv(L, sizeof(void *), 0);
+    *extensions = NULL;
+    luaL_setmetatable(L, "tcpki.csr.extensions");
+    *extensions = X509_REQ_get_extensions(self(L));
+    return *extensions;
+}
+
+typedef bool (*list_reader)(const pki_extensions *all, bool *present, pki_list *list,
+                            pki_fault *fault);
+
+static int extension_of(lua_State *L, list_reader reader,
+                        void (*pusher)(lua_State *L, const pki_list *list)) {
+    pki_fault fault;
+    bool present = false;
+    const pki_extensions *all = requested(L);
+    pki_list *list = scratch_list(L);
+    pki_begin(&fault);
+    if (!reader(all, &present, list, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
+    if (present) {
+        pusher(L, list);
+    } else {
+        lua_pushnil(L);
+    }
+    return 1;
+}
+
+/***
+The requested subject alternative names, all of them.
+@function csr:subject_alt_names
+@treturn ?table of {type =, value =}
+*/
+static int csr_subject_alt_names(lua_State *L) {
+    return extension_of(L, pki_extension_subject_alt_names, push_typed);
+}
+
+/***
+@function csr:key_usage
+@treturn ?table of words
+*/
+static int csr_key_usage(lua_State *L) {
+    return extension_of(L, pki_extension_key_usage, push_values);
+}
+
+/***
+@function csr:extended_key_usage
+@treturn ?table of words or OIDs
+*/
+static int csr_extended_key_usage(lua_State *L) {
+    return extension_of(L, pki_extension_extended_key_usage, push_values);
+}
+
+static bool read_extensions(const pki_extensions *all, bool *present, pki_list *list,
+                            pki_fault *fault) {
+    *present = true;
+    return pki_extension_list(all, list, fault);
+}
+
+/***
+Every requested extension.
+@function csr:extensions
+@treturn table of {oid =, name =, critical =, der =}
+*/
+static int csr_extensions(lua_State *L) {
+    return extension_of(L, read_extensions, push_extensions);
+}
+
+/* The DER of the CSR at 1 in scratch, or NULL. */
+static pki_buffer *der_of(lua_State *L, pki_fault *fault) {
+    const X509_REQ *csr = self(L);
+    pki_buffer *der = scratch_buffer(L);
+    pki_begin(fault);
+    return pki_csr_der(csr, der, fault) ? der : NULL;
+}
+
+/***
+@function csr:der
+@treturn string
+*/
+static int csr_der(lua_State *L) {
+    pki_fault fault;
+    const pki_buffer *der = der_of(L, &fault);
+    if (der == NULL) {
+        return fault_push(L, &fault, NULL);
+    }
+    lua_pushlstring(L, (const char *)der->data, der->length);
+    return 1;
+}
+
+/***
+@function csr:pem
+@treturn string canonical PEM
+*/
+static int csr_pem(lua_State *L) {
+    pki_fault fault;
+    const pki_buffer *der = der_of(L, &fault);
+    return der == NULL ? fault_push(L, &fault, NULL)
+                       : push_pem(L, "CERTIFICATE REQUEST", der->data, der->length);
+}
+
+/***
+@function csr:write
+@tparam string path
+@tparam[opt] table options `overwrite` (false by default)
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] fault
+*/
+static int csr_write(lua_State *L) {
+    pki_fault fault;
+    (void)self(L);
+    (void)check_write(L);
+    const pki_buffer *der = der_of(L, &fault);
+    return der == NULL ? fault_push(L, &fault, NULL)
+                       : write_pem(L, "CERTIFICATE REQUEST", der->data, der->length);
+}
+
+/***
+The text that the CSR was read from, to the byte.
+@function csr:source
+@treturn ?string nil for a CSR that was made
+*/
+static int csr_source(lua_State *L) {
+    (void)self(L);
+    return box_source(L, 1);
+}
+
+static int csr_close(lua_State *L) {
+    return box_close(L, &box_csr);
+}
+
+static int csr_tostring(lua_State *L) {
+    char text[512];
+    void **box = luaL_checkudata(L, 1, box_csr.name);
+    if (*box == NULL) {
+        lua_pushliteral(L, "tcpki.csr (closed)");
+    } else {
+        pki_name_text(X509_REQ_get_subject_name(*box), text, sizeof text);
+        lua_pushfstring(L, "tcpki.csr (%s)", text);
+    }
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"new", csr_new}, {"parse", csr_parse}, {"read", csr_read}, {NULL, NULL}};
+
+static const luaL_Reg methods[] = {{"verify", csr_verify},
+                                   {"subject", csr_subject},
+                                   {"subject_alt_names", csr_subject_alt_names},
+                                   {"public_key", csr_public_key},
+                                   {"key_usage", csr_key_usage},
+                                   {"extended_key_usage", csr_extended_key_usage},
+                                   {"extensions", csr_extensions},
+                                   {"der", csr_der},
+                                   {"pem", csr_pem},
+                                   {"write", csr_write},
+                                   {"source", csr_source},
+                                   {"close", csr_close},
+                                   {NULL, NULL}};
+
+static const luaL_Reg metamethods[] = {
+    {"__gc", csr_close}, {"__close", csr_close}, {"__tostring", csr_tostring}, {NULL, NULL}};
+
+void csr_open(lua_State *L) {
+    luaL_newmetatable(L, "tcpki.csr.extensions");
+    lua_pushcfunction(L, extensions_release);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+    box_register(L, &box_csr, methods, metamethods);
+    luaL_newlib(L, functions);
+}

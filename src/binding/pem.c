@@ -1,0 +1,87 @@
+/***
+PEM, the armour of RFC 7468.
+@module tcpki.pem
+*/
+#include "../pki/pem.h"
+
+#include <string.h>
+
+#include "core.h"
+
+static void push_block(lua_State *L, const char *text, const pki_pem_block *block) {
+    lua_createtable(L, 0, 6);
+    lua_pushstring(L, block->label);
+    lua_setfield(L, -2, "label");
+    lua_pushinteger(L, block->line);
+    lua_setfield(L, -2, "line");
+    lua_pushinteger(L, (lua_Integer)block->begin + 1);
+    lua_setfield(L, -2, "first");
+    lua_pushinteger(L, (lua_Integer)block->end);
+    lua_setfield(L, -2, "last");
+    lua_pushlstring(L, text + block->begin, block->end - block->begin);
+    lua_setfield(L, -2, "source");
+    lua_pushlstring(L, (const char *)block->der.data, block->der.length);
+    lua_setfield(L, -2, "der");
+}
+
+/***
+The blocks of a text, in order. The text between blocks is what lies outside their ranges.
+@function blocks
+@tparam string text
+@treturn[1] table of {label =, line =, first =, last = (byte positions in the text), source =, der =};
+the source and der of a key block are the key
+@treturn[2] nil
+@treturn[2] fault `empty`, `not_pem`, `bad_pem` with line and column
+*/
+static int pem_blocks(lua_State *L) {
+    pki_fault fault;
+    pki_pem_reader reader;
+    pki_pem_block block;
+    pki_pem_outcome outcome;
+    size_t length = 0;
+    const char *text = check_text(L, 1, &length);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    pki_buffer *der = scratch_buffer(L);
+    pki_begin(&fault);
+    pki_pem_open(&reader, text, length);
+    while ((outcome = pki_pem_next(&reader, &block, &fault)) == PKI_PEM_BLOCK) {
+        *der = block.der;
+        push_block(L, text, &block);
+        lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+        pki_buffer_free(der);
+    }
+    if (outcome == PKI_PEM_FAULT) {
+        return fault_push(L, &fault, NULL);
+    }
+    lua_settop(L, 2);
+    return 1;
+}
+
+/***
+Canonical armour: 64 columns, LF, a final newline.
+@function encode
+@tparam string label as in "CERTIFICATE"
+@tparam string der
+@treturn string
+*/
+static int pem_encode(lua_State *L) {
+    size_t label_length = 0;
+    size_t length = 0;
+    const char *label = check_text(L, 1, &label_length);
+    const char *der = check_text(L, 2, &length);
+    luaL_argcheck(L, label_length > 0 && label_length < PKI_PEM_LABEL_SIZE, 1,
+                  "the label must have 1 to 63 characters");
+    luaL_argcheck(L, length > 0, 2, "there is nothing to encode");
+    for (size_t i = 0; i < label_length; i++) {
+        luaL_argcheck(L, label[i] >= 0x20 && label[i] <= 0x7e && label[i] != '-', 1,
+                      "the label must be printable ASCII without dashes");
+    }
+    return push_pem(L, label, (const unsigned char *)der, length);
+}
+
+static const luaL_Reg functions[] = {{"blocks", pem_blocks}, {"encode", pem_encode}, {NULL, NULL}};
+
+void pem_open(lua_State *L) {
+    luaL_newlib(L, functions);
+}
