@@ -1,0 +1,70 @@
+--- Checks of option tables: what is wrong in them is a mistake in the program, and throws.
+-- @module tcpki.options
+
+local options = {}
+
+local function type_of(value)
+  if math.type(value) == "integer" then
+    return "integer"
+  end
+  local metatable = getmetatable(value)
+  local name = type(metatable) == "table" and metatable.__name
+  return type(name) == "string" and name or type(value)
+end
+
+local function accepts(expected, value)
+  local actual = type_of(value)
+  for word in expected:gmatch "[^|]+" do
+    if word == actual or word == type(value) then
+      return true
+    end
+  end
+  return false
+end
+
+local function known_names(known)
+  local names = {}
+  for name in pairs(known) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return table.concat(names, ", ")
+end
+
+--- Throws on a value that is no table, on an unknown option and on a wrong type.
+-- @tparam string where the function, for the message
+-- @tparam ?table given what the caller passed; nil counts as empty
+-- @tparam table known name to type, as in `{ days = "integer", key = "tcpki.key|table" }`
+-- @treturn table given, or an empty table
+function options.check(where, given, known)
+  if given == nil then
+    return {}
+  end
+  if type(given) ~= "table" then
+    error(("%s: expected a table of options, not %s"):format(where, type_of(given)), 3)
+  end
+  for name, value in pairs(given) do
+    local expected = known[name]
+    if not expected then
+      error(("%s: unknown option '%s' (known: %s)"):format(where, tostring(name), known_names(known)), 3)
+    end
+    if not accepts(expected, value) then
+      error(("%s: option '%s' must be %s, not %s"):format(where, name, expected:gsub("|", " or "), type_of(value)), 3)
+    end
+  end
+  return given
+end
+
+--- Throws unless the value has the type.
+-- @tparam string where the function, for the message
+-- @tparam string name of the argument
+-- @param value
+-- @tparam string expected as in `check`
+function options.expect(where, name, value, expected)
+  if not accepts(expected, value) then
+    error(("%s: %s must be %s, not %s"):format(where, name, expected:gsub("|", " or "), type_of(value)), 3)
+  end
+  return value
+end
+
+return options

@@ -1,0 +1,137 @@
+--- The probe: a real mutual-TLS connection and RPC through gRPC core, and, where it fails, why.
+--
+--     local probe = require "tcpki.probe"
+--     local result = probe.run {
+--       address = "payments.a1b2c.tmprl.cloud:7233", namespace = "payments.a1b2c",
+--       certificate_path = "payments.pem", key_path = "payments.key",
+--     }
+--     print(result)
+--     os.exit(result.ok)
+--
+-- A mistake in the program throws. Whatever the world does is a result: its `cause` is a word of
+-- `tcpki.probe.causes`, and stays the same from release to release.
+--
+-- gRPC core starts its threads at the first probe, and keeps them. Start other programs with
+-- `os.execute` and `io.popen`; a bare `fork` after the first probe is not supported by gRPC core.
+-- @module tcpki.probe
+
+local input = require "tcpki.probe.input"
+local address = require "tcpki.probe.address"
+local options = require "tcpki.probe.options"
+local causes = require "tcpki.probe.causes"
+local ladder = require "tcpki.probe.ladder"
+local result = require "tcpki.probe.result"
+local server = require "tcpki.probe.server"
+local core = require "tcpki.probe.core"
+
+local probe = {}
+
+--- The rows of all causes, also by word: `probe.causes.client_expired.cure`.
+probe.causes = causes
+
+local temporal_service = "temporal.api.workflowservice.v1.WorkflowService"
+
+local run_options = {
+  address = "text", namespace = "name", certificate = "pem", certificate_path = "path",
+  key = "pem", key_path = "path", passphrase = "passphrase", passphrase_file = "path",
+  passphrase_env = "text", server_ca = "pem", server_ca_path = "path", server_name = "name",
+  timeout = "seconds", health = "service", trace = "trace",
+}
+
+local exclusive = {
+  { "certificate", "certificate_path" }, { "key", "key_path" },
+  { "server_ca", "server_ca_path" }, { "passphrase", "passphrase_file" },
+  { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
+}
+
+local function check(settings)
+  options.check("probe.run", settings, run_options, 3)
+  options.exclude("probe.run", settings, exclusive, 3)
+  if not settings.address then error("probe.run: the option 'address' is missing", 3) end
+  if (settings.key or settings.key_path)
+      and not (settings.certificate or settings.certificate_path) then
+    error("probe.run: a key without a certificate", 3)
+  end
+end
+
+local function service_of(health)
+  if health == true then return temporal_service end
+  return health or nil
+end
+
+local resolve_details = {
+  timeout = "the resolver did not answer in time",
+  busy = "too many lookups that hang are still under way",
+}
+
+local function resolve_cause(fault)
+  return "unknown_host", {
+    detail = resolve_details[fault.word] or fault.message, certain = fault.word == "unknown",
+  }
+end
+
+--- Probes a Temporal frontend.
+--
+-- The result is a table, whatever happened; `tostring` of it is a short report.
+--
+-- - `ok`: gRPC core's handshake, with exactly the bytes given, was accepted, and GetSystemInfo
+--   and what else was asked were answered well
+-- - `authenticated`: the server answered an RPC with any status, so it let the client in
+-- - `stage`: `input`, `resolve`, `connect`, `tls`, `settings`, `rpc` or `namespace`
+-- - `cause`: the stable word; `certain`: false where the wire cannot tell, with `candidates` in
+--   order; `message` and `hint` for people; `findings`: what about one's own certificate would
+--   explain a refusal
+-- - `grpc`: `code`, `name`, `message`, `detail_type`, `detail`
+-- - `server_version`, `capabilities`, `health`; `namespace`: `name`, `state`, `description`,
+--   `owner_email`, `id`, `retention` (seconds), `active_cluster`, `is_global`
+-- - `timings` in seconds: `resolve`, `ready` (TCP, TLS and the server's SETTINGS), `rpc`,
+--   `namespace`, `health`, `total`
+-- - `address`, `peer_address` (numeric), `server_name`, `attempts` (one an address that was tried)
+-- - `certificate`: `subject`, `issuer`, `serial`, `fingerprint`, `not_before`, `not_after`,
+--   `expires_in` of the leaf that was sent; `peer`: `certificates` and `pem` of the server
+-- - `trace`: what a TLS connection of our own saw; `disagreement`: a text where it tells another
+--   story than gRPC core
+--
+-- @tparam table settings
+-- @tparam string settings.address `host:port`, `[ipv6]:port`; without a port 7233
+-- @tparam[opt] string settings.namespace to describe
+-- @param[opt] settings.certificate PEM text, the leaf first, or an object with `:pem()`
+-- @tparam[opt] string settings.certificate_path
+-- @param[opt] settings.key PEM text or a key
+-- @tparam[opt] string settings.key_path
+-- @param[opt] settings.passphrase string or function; or `passphrase_file`, `passphrase_env`
+-- @param[opt] settings.server_ca PEM text or an object; the system's roots without it
+-- @tparam[opt] string settings.server_ca_path
+-- @tparam[opt] string settings.server_name SNI and the name to verify; the host without it
+-- @tparam[opt=10] number settings.timeout seconds for all of it
+-- @param[opt] settings.health true, or the service to check with grpc.health.v1
+-- @tparam[opt="on_failure"] string settings.trace `on_failure`, `always` or `never`
+-- @treturn table
+-- @raise on unknown options, wrong types, a missing address
+function probe.run(settings)
+  check(settings)
+  local task = { now = core.now, started = core.now(), trace = settings.trace or "on_failure" }
+  task.deadline = task.started + (settings.timeout or 10)
+  local where, message, hint = address.parse(settings.address)
+  if not where then
+    return result.early(settings, task, "bad_address",
+      { detail = message, cure = hint:gsub("^%l", string.upper) })
+  end
+  task.address, task.host, task.port = where.text, where.host, where.port
+  task.server_name = settings.server_name or where.host:gsub("%%.*", "")
+  task.namespace, task.health = settings.namespace, service_of(settings.health)
+  local material, fault = input.load(settings)
+  if not material then return result.early(settings, task, fault.word, fault.fields) end
+  task.material = material
+  local climbed = ladder.climb(task)
+  if climbed.resolve_fault then
+    return result.early(settings, task, resolve_cause(climbed.resolve_fault))
+  end
+  return result.of(settings, task, climbed)
+end
+
+--- Starts the embedded frontend: see `tcpki.probe.server`.
+-- @function frontend
+probe.frontend = server.start
+
+return probe
