@@ -258,7 +258,8 @@ end
 -- @treturn string hint
 function causes.describe(word, fields)
   local row = assert(causes[word], word)
-  local message = fill(row.sentence, fields):gsub("%s+$", "")
+  -- "the key" is a phrase of ours; a path keeps its letters.
+  local message = fill(row.sentence, fields):gsub("%s+$", ""):gsub("^the ", "The ")
   return message, fill(row.cure, fields)
 end
 

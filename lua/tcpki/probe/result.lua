@@ -150,7 +150,7 @@ local function name_alerts(trace)
   return trace
 end
 
-local function context_of(task, seen, peer, now)
+local function context_of(task, peer, now)
   local leaf = peer and peer.certificates[1]
   return {
     certificates = task.material.certificates, now = now, has_roots = task.material.roots ~= nil,
@@ -160,7 +160,7 @@ end
 
 local function add_attempts(made, task, climbed, now)
   for i, seen in ipairs(climbed.attempts) do
-    local word, about = judge.attempt(context_of(task, seen, peer_of(seen), now), seen)
+    local word, about = judge.attempt(context_of(task, peer_of(seen), now), seen)
     made.attempts[i] = {
       address = seen.peer, cause = word, stage = about.stage or causes[word].stage,
       timings = seen.timings,
@@ -193,7 +193,7 @@ function result.of(settings, task, climbed)
   end
   local leaf = task.material.certificates[1]
   made.certificate = leaf and describe_certificate(leaf, now)
-  local context = context_of(task, seen, made.peer, now)
+  local context = context_of(task, made.peer, now)
   local word, about = judge.attempt(context, seen)
   made.findings = about.findings
   made.disagreement = judge.disagreement(context, seen)

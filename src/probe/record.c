@@ -1,0 +1,185 @@
+#include "record.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CONTENT_ALERT = 21, CONTENT_HANDSHAKE = 22, HTTP2_SETTINGS = 4, HTTP2_FRAME_HEADER = 9 };
+
+static void name_text(char *text, size_t size, const X509_NAME *name) {
+    text[0] = '\0';
+    BIO *memory = BIO_new(BIO_s_mem());
+    if (memory == NULL) {
+        return;
+    }
+    /* As RFC 4514 escapes it, but readable: "O=Acme, CN=Root", UTF-8 as it is. */
+    unsigned long flags = (ASN1_STRFLGS_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB) |
+                          XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN;
+    if (name != NULL && X509_NAME_print_ex(memory, name, 0, flags) >= 0) {
+        int length = BIO_read(memory, text, (int)size - 1);
+        text[length > 0 ? length : 0] = '\0';
+    }
+    BIO_free(memory);
+}
+
+/* Whether a Certificate message of ours holds one: RFC 8446 4.4.2, RFC 5246 7.4.2. */
+static bool certificate_is_empty(int version, const unsigned char *message, size_t length) {
+    size_t list = version == TLS1_3_VERSION ? 5 : 4;
+    return length < list + 3 || (message[list] | message[list + 1] | message[list + 2]) == 0;
+}
+
+static void on_message(int sent, int version, int content, const void *data, size_t length,
+                       SSL *connection, void *argument) {
+    record *seen = argument;
+    const unsigned char *message = data;
+    (void)connection;
+    if (content == CONTENT_ALERT && length == 2) {
+        /* Our own good-bye is no evidence. */
+        if (seen->alert_count == RECORD_ALERTS || (sent && message[1] == SSL_AD_CLOSE_NOTIFY)) {
+            return;
+        }
+        record_alert *alert = &seen->alerts[seen->alert_count++];
+        alert->sent = sent != 0;
+        alert->level = message[0];
+        alert->number = message[1];
+        alert->stage = seen->stage;
+    } else if (content == CONTENT_HANDSHAKE && length > 0) {
+        if (!sent) {
+            seen->handshake_messages++;
+            seen->certificate_requested |= message[0] == SSL3_MT_CERTIFICATE_REQUEST;
+        } else if (message[0] == SSL3_MT_CERTIFICATE) {
+            seen->certificate_sent = !certificate_is_empty(version, message, length);
+        }
+    }
+}
+
+static void keep_chain(record *seen, const STACK_OF(X509) * chain) {
+    BIO *memory = BIO_new(BIO_s_mem());
+    if (memory == NULL) {
+        return;
+    }
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        (void)PEM_write_bio_X509(memory, sk_X509_value(chain, i));
+    }
+    char *text = NULL;
+    long length = BIO_get_mem_data(memory, &text);
+    if (length > 0 && seen->chain == NULL) {
+        seen->chain = malloc((size_t)length + 1);
+        if (seen->chain != NULL) {
+            memcpy(seen->chain, text, (size_t)length);
+            seen->chain[length] = '\0';
+        }
+    }
+    BIO_free(memory);
+}
+
+/* In place of OpenSSL's own verification, to keep the chain even of a server that is refused. */
+static int on_verify(X509_STORE_CTX *store, void *argument) {
+    record *seen = argument;
+    keep_chain(seen, X509_STORE_CTX_get0_untrusted(store));
+    int verified = X509_verify_cert(store);
+    seen->verified = true;
+    seen->verify_error = X509_STORE_CTX_get_error(store);
+    seen->verify_depth = X509_STORE_CTX_get_error_depth(store);
+    (void)snprintf(seen->verify_message, sizeof seen->verify_message, "%s",
+                   X509_verify_cert_error_string(seen->verify_error));
+    X509 *blamed = X509_STORE_CTX_get_current_cert(store);
+    if (seen->verify_error != X509_V_OK && blamed != NULL) {
+        name_text(seen->verify_subject, sizeof seen->verify_subject, X509_get_subject_name(blamed));
+    }
+    return verified;
+}
+
+void record_attach(record *seen, SSL_CTX *context, SSL *connection) {
+    SSL_CTX_set_cert_verify_callback(context, on_verify, seen);
+    SSL_set_msg_callback(connection, on_message);
+    SSL_set_msg_callback_arg(connection, seen);
+}
+
+static bool name_matches(X509 *certificate, const char *name) {
+    return X509_check_ip_asc(certificate, name, 0) == 1 ||
+           X509_check_host(certificate, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+}
+
+void record_handshake(record *seen, SSL *connection, const char *server_name) {
+    (void)snprintf(seen->version, sizeof seen->version, "%s", SSL_get_version(connection));
+    (void)snprintf(seen->cipher, sizeof seen->cipher, "%s", SSL_get_cipher_name(connection));
+    int group = (int)SSL_get_negotiated_group(connection);
+    const char *group_name = group != NID_undef ? OBJ_nid2sn(group) : NULL;
+    (void)snprintf(seen->group, sizeof seen->group, "%s", group_name != NULL ? group_name : "");
+    const unsigned char *protocol = NULL;
+    unsigned length = 0;
+    SSL_get0_alpn_selected(connection, &protocol, &length);
+    (void)snprintf(seen->alpn, sizeof seen->alpn, "%.*s", (int)length, (const char *)protocol);
+    seen->session_resumed = SSL_session_reused(connection) == 1;
+    X509 *certificate = SSL_get0_peer_certificate(connection);
+    seen->name_matches = certificate != NULL && name_matches(certificate, server_name);
+}
+
+static bool is_listed(const X509 *certificate, const X509_NAME *name) {
+    return X509_NAME_cmp(X509_get_issuer_name(certificate), name) == 0 ||
+           X509_NAME_cmp(X509_get_subject_name(certificate), name) == 0;
+}
+
+static bool reaches(SSL *connection, const X509_NAME *name) {
+    X509 *leaf = SSL_get_certificate(connection);
+    STACK_OF(X509) *rest = NULL;
+    if (leaf == NULL) {
+        return false;
+    }
+    if (is_listed(leaf, name)) {
+        return true;
+    }
+    (void)SSL_CTX_get_extra_chain_certs(SSL_get_SSL_CTX(connection), &rest);
+    for (int i = 0; i < sk_X509_num(rest); i++) {
+        if (is_listed(sk_X509_value(rest, i), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void record_request(record *seen, SSL *connection) {
+    const STACK_OF(X509_NAME) *names = SSL_get0_peer_CA_list(connection);
+    int count = sk_X509_NAME_num(names);
+    for (int i = 0; i < count; i++) {
+        const X509_NAME *name = sk_X509_NAME_value(names, i);
+        seen->issuer_listed = seen->issuer_listed || reaches(connection, name);
+        if (i < RECORD_NAMES && seen->names[i] == NULL) {
+            seen->names[i] = malloc(RECORD_NAME_SIZE);
+            if (seen->names[i] != NULL) {
+                name_text(seen->names[i], RECORD_NAME_SIZE, name);
+            }
+        }
+    }
+    seen->name_count = count > 0 ? (size_t)count : 0;
+}
+
+void record_openssl(record *seen) {
+    unsigned long code = ERR_get_error();
+    if (code != 0 && seen->openssl_code == 0) {
+        seen->openssl_code = code;
+        ERR_error_string_n(code, seen->openssl, sizeof seen->openssl);
+    }
+    ERR_clear_error();
+}
+
+void record_free(record *seen) {
+    free(seen->chain);
+    for (size_t i = 0; i < RECORD_NAMES; i++) {
+        free(seen->names[i]);
+    }
+    memset(seen, 0, sizeof *seen);
+}
+
+bool record_is_settings(const unsigned char *bytes, size_t length) {
+    if (length < HTTP2_FRAME_HEADER) {
+        return false;
+    }
+    size_t payload = (size_t)bytes[0] << 16 | (size_t)bytes[1] << 8 | bytes[2];
+    bool first_stream = ((bytes[5] & 0x7F) | bytes[6] | bytes[7] | bytes[8]) == 0;
+    return bytes[3] == HTTP2_SETTINGS && first_stream && payload % 6 == 0 && payload <= 16384;
+}
