@@ -3,8 +3,9 @@
 
 local options = {}
 
+-- A float with an integral value counts as an integer, as it does for Lua's own libraries.
 local function type_of(value)
-  if math.type(value) == "integer" then
+  if math.type(value) and math.tointeger(value) then
     return "integer"
   end
   local metatable = getmetatable(value)
