@@ -230,7 +230,7 @@ function server.start()
   })
   local function serve(name, sans)
     local leaf = assert(server_authority:issue {
-      common_name = name, usage = "peer", sans = sans, days = 10,
+      common_name = name, usage = "peer", subject_alt_names = sans, days = 10,
     })
     assert(leaf.key:write(self:path(name .. ".key")))
     assert(leaf.chain:write(self:path(name .. ".pem")))

@@ -13,18 +13,18 @@ local authority = assert(tcpki.authority.new {
 })
 local leaf = assert(authority:issue {
   common_name = "worker", usage = "peer", not_before = now, not_after = now + 30 * day,
-  sans = { { type = "dns", value = "worker.example" }, { type = "ip", value = "10.0.0.1" } },
+  subject_alt_names = { { type = "dns", value = "worker.example" }, { type = "ip", value = "10.0.0.1" } },
 })
 local certificate = leaf.certificate
 local certificate_pem = certificate:pem()
 local key_pem = key:pem()
 local chain_pem = leaf.chain:pem() .. authority.certificate:pem()
 local csr = assert(tcpki.csr.new {
-  subject = { CN = "worker" }, sans = { { type = "dns", value = "worker.example" } }, key = key,
+  subject = { CN = "worker" }, subject_alt_names = { { type = "dns", value = "worker.example" } }, key = key,
 })
 local csr_pem = csr:pem()
 local encrypted_pem = assert(key:pem { passphrase = "secret", format = "traditional" })
-local crl_pem = assert(authority:crl { this_update = now, next_update = now + day }):pem()
+local crl_pem = assert(authority:crl { at = now, days = 30 }):pem()
 local bundle_pem = authority.certificate:pem() .. certificate_pem
 
 -- Each is a function without arguments that makes what it needs, and throws what it is given.
@@ -60,7 +60,7 @@ local cases = {
   { "csr:verify", function() assert(csr:verify()) end },
   { "crl.parse", function() assert(tcpki.crl.parse(crl_pem)) end },
   { "authority:crl", function()
-    assert(authority:crl { this_update = now, next_update = now + day })
+    assert(authority:crl { at = now, days = 30 })
   end },
   { "chain.parse", function() assert(tcpki.chain.parse(chain_pem)) end },
   { "chain.new", function() assert(tcpki.chain.new { certificate, authority.certificate }) end },
