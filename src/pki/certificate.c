@@ -273,6 +273,8 @@ bool pki_certificate_permits(X509 *issuer, X509 *certificate, pki_fault *fault) 
                pki_fail_libcrypto(fault, PKI_BAD_EXTENSION,
                                   "the name constraints of the issuer are damaged");
     }
+    /* The names that are checked are cached only once the extensions have been looked at. */
+    (void)X509_check_purpose(certificate, -1, 0);
     int result = NAME_CONSTRAINTS_check(certificate, constraints);
     if (result == X509_V_OK) {
         result = NAME_CONSTRAINTS_check_CN(certificate, constraints);

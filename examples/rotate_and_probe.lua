@@ -1,0 +1,94 @@
+-- A whole rotation of the CA of your workers, in front of a Temporal frontend with mutual TLS:
+--
+--   lua5.4 examples/rotate_and_probe.lua
+--
+-- The frontend is the embedded one; against your own, replace its address in `check` and leave
+-- `serve` out. Everything is written to a directory of its own, which is removed at the end.
+
+local tcpki = require "tcpki"
+local probe = require "tcpki.probe"
+
+local directory = assert(io.popen "mktemp -d"):read "l"
+local function path(name)
+  return directory .. "/" .. name
+end
+
+local step = 0
+local function say(...)
+  step = step + 1
+  print(("\n%d. "):format(step) .. string.format(...))
+end
+
+-- The certificate that the frontend shows: workers check it against server-ca.pem.
+local server_ca = assert(tcpki.authority.new { subject = { O = "Acme", CN = "Acme Server CA" } })
+local server = assert(server_ca:issue { common_name = "localhost", usage = "server", subject_alt_names = { "localhost" } })
+assert(server_ca.certificate:write(path "server-ca.pem"))
+
+-- A frontend that accepts the clients of these CAs.
+local function serve(accepted)
+  return assert(probe.frontend {
+    certificate = server.chain,
+    key = server.key,
+    client_ca = accepted,
+    namespaces = { "payments" },
+  })
+end
+
+local failures = 0
+
+-- One probe with the files of a worker; `expected` is the cause that this step of a rotation wants.
+local function check(frontend, name, expected)
+  local result = probe.run {
+    address = frontend:address(),
+    server_name = "localhost",
+    namespace = "payments",
+    certificate_path = path(name .. ".pem"),
+    key_path = path(name .. ".key"),
+    server_ca_path = path "server-ca.pem",
+  }
+  print(("\n   probe with %s.pem"):format(name))
+  print((tostring(result):gsub("[^\n]+", "   | %0")))
+  if result.cause ~= expected then
+    failures = failures + 1
+    print(("   ! expected %s"):format(expected))
+  end
+end
+
+say "Make a CA for the workers, and the certificate of one of them."
+local old_ca = assert(tcpki.authority.new { subject = { O = "Acme", CN = "Acme Worker CA 2026" }, days = 365 })
+local old = assert(old_ca:issue { common_name = "payments-worker", usage = "client", days = 90 })
+assert(old:write(path "old.key", path "old.pem"))
+print("   " .. tostring(old_ca.certificate))
+print("   " .. tostring(old.certificate))
+
+say "The frontend accepts this CA: the worker is let in."
+local frontend <close> = serve(tcpki.bundle.new { old_ca.certificate })
+check(frontend, "old", "ok")
+frontend:close()
+
+say "Make the next CA, and a new certificate for the worker."
+local new_ca = assert(tcpki.authority.new { subject = { O = "Acme", CN = "Acme Worker CA 2027" }, days = 365 })
+local new = assert(new_ca:issue { common_name = "payments-worker", usage = "client", days = 90 })
+assert(new:write(path "new.key", path "new.pem"))
+print("   " .. tostring(new_ca.certificate))
+
+say "Too early: the frontend does not know the new CA yet."
+local early <close> = serve(tcpki.bundle.new { old_ca.certificate })
+check(early, "new", "client_ca_unknown")
+early:close()
+
+say "Overlap: the frontend accepts both, so no worker is refused while they change over."
+local both <close> = serve(tcpki.bundle.new { old_ca.certificate, new_ca.certificate })
+check(both, "old", "ok")
+check(both, "new", "ok")
+both:close()
+
+say "The old CA is removed: the new certificate is let in, the old one is refused."
+local after <close> = serve(tcpki.bundle.new { new_ca.certificate })
+check(after, "new", "ok")
+check(after, "old", "client_ca_unknown")
+after:close()
+
+os.execute(("rm -r '%s'"):format(directory))
+print(failures == 0 and "\nEvery step went as it should." or ("\n%d steps did not go as they should."):format(failures))
+os.exit(failures == 0, true)
