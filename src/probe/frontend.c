@@ -91,7 +91,11 @@ static grpc_ssl_certificate_config_reload_status fetch_identity(
     (void)pthread_mutex_lock(&open->lock);
     if (open->reloaded) {
         grpc_ssl_pem_key_cert_pair pair = {open->identity.key, open->identity.certificate};
-        *config = grpc_ssl_server_certificate_config_create(open->identity.client_ca, &pair, 1);
+        /* A fetched identity must have roots (assertion in ssl_security_connector.cc), also where
+        ** nobody is asked for a certificate that they could judge. */
+        const char *roots = open->identity.client_ca;
+        *config = grpc_ssl_server_certificate_config_create(
+            roots != NULL ? roots : open->identity.certificate, &pair, 1);
         status = GRPC_SSL_CERTIFICATE_CONFIG_RELOAD_NEW;
         open->reloaded = false;
     }
