@@ -3,6 +3,8 @@
 --   local err = expect.fault("bad_pem", certificate.parse(text))
 --   expect.throws("argument #1", certificate.parse, 42)
 
+local assert = require "luassert"
+
 local expect = {}
 
 -- Returns the fault, once its code and its form are right.

@@ -62,6 +62,11 @@ static size_t line_length(const char *text, size_t length) {
     return newline == NULL ? length : (size_t)(newline - text);
 }
 
+/* A CR that no LF follows: Go does not know armour that ends so, and drops the block in silence. */
+static bool has_lone_return(const char *text, size_t length) {
+    return length > 1 && memchr(text, '\r', length - 1) != NULL;
+}
+
 static size_t trimmed(const char *text, size_t length) {
     while (length > 0 &&
            (text[length - 1] == ' ' || text[length - 1] == '\t' || text[length - 1] == '\r')) {
@@ -86,6 +91,11 @@ static bool bad(pki_fault *fault, long line, size_t column, const char *message,
         pki_fault_set_hint(fault, "%s", hint);
     }
     return false;
+}
+
+static bool bad_return(pki_fault *fault, long line, size_t column) {
+    return bad(fault, line, column, "a CR stands without its LF",
+               "convert the line ends to LF: most readers skip or refuse such a block");
 }
 
 /* Why a text holds no block: the commonest manglings, told by their first bytes. */
@@ -138,6 +148,9 @@ static bool read_begin(const pki_pem_reader *reader, size_t line_end, pki_pem_bl
         return bad(fault, reader->line, after, "the BEGIN line goes on after its dashes",
                    "the newlines were lost; restore the line ends");
     }
+    if (has_lone_return(rest, length - after)) {
+        return bad_return(fault, reader->line, after);
+    }
     for (size_t i = 0; i < label_length; i++) {
         if ((unsigned char)label[i] < 0x20 || (unsigned char)label[i] > 0x7e) {
             return bad(fault, reader->line, BEGIN_LENGTH + i,
@@ -147,6 +160,12 @@ static bool read_begin(const pki_pem_reader *reader, size_t line_end, pki_pem_bl
     memcpy(block->label, label, label_length);
     block->label[label_length] = '\0';
     return true;
+}
+
+static bool is_private_key(const char *label) {
+    static const char suffix[] = "PRIVATE KEY";
+    size_t length = strlen(label);
+    return length >= sizeof suffix - 1 && strcmp(label + length - (sizeof suffix - 1), suffix) == 0;
 }
 
 /* RFC 1421 headers end at the first blank line; only a traditional private key has them. */
@@ -160,6 +179,11 @@ static bool read_headers(pki_pem_reader *reader, pki_pem_block *block, pki_fault
             reader->line++;
         }
         return true;
+    }
+    if (!is_private_key(block->label)) {
+        return bad(fault, reader->line, 0, "the block has headers, which only private keys have",
+                   "remove the lines up to the empty one: OpenSSL refuses them, and Go drops the "
+                   "block in silence");
     }
     while (reader->position < reader->length) {
         const char *line = reader->text + reader->position;
@@ -268,10 +292,8 @@ static bool read_body(pki_pem_reader *reader, pki_pem_block *block, pki_fault *f
         } else if (digit != BLANK) {
             line_empty = false;
             fault_message = decode_one(&state, digit);
-        } else if (body[i] == '\r' && i + 1 < length && body[i + 1] != '\n' &&
-                   body[i + 1] != '\r') {
-            return bad(fault, reader->line, i - line_start, "a line ends with CR alone",
-                       "convert the line ends: tr '\\r' '\\n'");
+        } else if (body[i] == '\r' && i + 1 < length && body[i + 1] != '\n') {
+            return bad_return(fault, reader->line, i - line_start);
         }
     }
     if (fault_message != NULL) {
@@ -322,8 +344,16 @@ static bool read_end(pki_pem_reader *reader, const pki_pem_block *block, pki_fau
                    "put a newline between the blocks: the first file lacks its final one");
     }
     /* A NUL or Ctrl-Z after the last block is read over by all readers. */
-    if (tail > 0 && line[after] != '\0' && line[after] != 0x1a) {
+    bool closed = tail > 0 && (line[after] == '\0' || line[after] == 0x1a);
+    if (closed && find(line + after, tail, begin_mark, BEGIN_LENGTH) < tail) {
+        return bad(fault, reader->line, after, "the next block begins on the END line",
+                   "put a newline between the blocks in place of what stands there");
+    }
+    if (tail > 0 && !closed) {
         return bad(fault, reader->line, after, "the END line goes on after its dashes", NULL);
+    }
+    if (has_lone_return(line + after, length - after)) {
+        return bad_return(fault, reader->line, after);
     }
     reader->position += length;
     if (reader->position < reader->length) {
