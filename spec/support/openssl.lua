@@ -1,34 +1,36 @@
 -- The openssl command: another party that reads what we wrote and writes what we read.
 --
 --   openssl.run("x509 -noout -serial", pem)   -- output; fails the test if openssl does
---   openssl.try("verify leaf.pem")            -- ok, output with the errors
+--   openssl.try("verify leaf.pem")            -- ok, output, errors
 
 local temporary = require "spec.support.temporary"
 
 local openssl = {}
 
--- A configuration of its own: the one of the machine must not change the outcome.
-local function command(arguments, input)
-  return ("OPENSSL_CONF=/dev/null openssl %s 2>&1 <%s"):format(arguments, input or "/dev/null")
-end
-
+-- A configuration of its own: the one of the machine must not change the outcome. What openssl
+-- says on stderr (progress, "writing RSA key") is no output.
 function openssl.try(arguments, input)
-  local path = input and os.tmpname()
-  if path then
-    local file = assert(io.open(path, "wb"))
+  local said = os.tmpname()
+  local given = "/dev/null"
+  if input then
+    given = os.tmpname()
+    local file = assert(io.open(given, "wb"))
     file:write(input)
     file:close()
   end
-  local handle = assert(io.popen(command(arguments, path)))
+  local handle = assert(io.popen(("OPENSSL_CONF=/dev/null openssl %s 2>%s <%s")
+    :format(arguments, said, given)))
   local output = handle:read "a"
   local ok = handle:close()
-  if path then os.remove(path) end
-  return ok == true, output
+  local errors = temporary.content(said)
+  os.remove(said)
+  if input then os.remove(given) end
+  return ok == true, output, errors
 end
 
 function openssl.run(arguments, input)
-  local ok, output = openssl.try(arguments, input)
-  if not ok then error(("openssl %s: %s"):format(arguments, output), 2) end
+  local ok, output, errors = openssl.try(arguments, input)
+  if not ok then error(("openssl %s: %s%s"):format(arguments, output, errors), 2) end
   return output
 end
 
@@ -46,9 +48,9 @@ function openssl.verify(leaf, roots, untrusted, more)
     arguments[#arguments + 1] = "-untrusted " .. directory:file(nil, untrusted)
   end
   arguments[#arguments + 1] = directory:file(nil, leaf)
-  local ok, output = openssl.try(table.concat(arguments, " "))
+  local ok, output, errors = openssl.try(table.concat(arguments, " "))
   directory:remove()
-  return ok, output
+  return ok, output .. errors
 end
 
 return openssl

@@ -170,6 +170,15 @@ static EVP_PKEY *self(lua_State *L) {
     return box_check(L, 1, &box_key);
 }
 
+static bool passphrase_asked_for(lua_State *L, int index) {
+    if (lua_isnoneornil(L, index)) {
+        return false;
+    }
+    int type = lua_getfield(L, index, "passphrase");
+    lua_pop(L, 1);
+    return type != LUA_TNIL;
+}
+
 /* The PEM of the key at 1 with the options at 2, in scratch; NULL with the fault filled. */
 static pki_buffer *encode(lua_State *L, pki_fault *fault) {
     static const char *const formats[] = {"pkcs8", "traditional", NULL};
@@ -187,6 +196,11 @@ static pki_buffer *encode(lua_State *L, pki_fault *fault) {
     }
     if (outcome == PASSPHRASE_GIVEN && passphrase.length == 0) {
         (void)pki_fail(fault, PKI_PASSPHRASE_REQUIRED, "the passphrase is empty");
+        return NULL;
+    }
+    /* A function that has none to give must not lead to a key in the clear. */
+    if (outcome == PASSPHRASE_NONE && passphrase_asked_for(L, 2)) {
+        (void)pki_fail(fault, PKI_PASSPHRASE_REQUIRED, "the passphrase function gave none");
         return NULL;
     }
     bool done = pki_key_pem(self(L), traditional, outcome == PASSPHRASE_GIVEN ? &passphrase : NULL,
