@@ -13,10 +13,10 @@ static size_t read_heap(const uint8_t *data, size_t size, X509 **heap) {
     pki_fault fault;
     pki_begin(&fault);
     pki_pem_reader reader;
-    pki_pem_block block;
+    pki_pem_part block;
     size_t count = 0;
     pki_pem_open(&reader, (const char *)data, size);
-    while (count < MOST && pki_pem_next(&reader, &block, &fault) == PKI_PEM_BLOCK) {
+    while (count < MOST && pki_pem_next(&reader, &block, &fault) == PKI_PEM_READ) {
         heap[count] = pki_certificate_from_der(block.der.data, block.der.length, &fault);
         count += heap[count] != NULL;
         pki_buffer_free(&block.der);

@@ -5,15 +5,15 @@
 #include "fuzz.h"
 
 /* What was read can be written, and reads back as the same. */
-static void round_trip(const pki_pem_block *block) {
+static void round_trip(const pki_pem_part *block) {
     pki_fault fault;
     pki_begin(&fault);
     pki_buffer pem = {0};
     REQUIRE(pki_pem_encode(&pem, block->label, block->der.data, block->der.length, &fault));
     pki_pem_reader reader;
-    pki_pem_block again;
+    pki_pem_part again;
     pki_pem_open(&reader, (const char *)pem.data, pem.length);
-    REQUIRE(pki_pem_next(&reader, &again, &fault) == PKI_PEM_BLOCK);
+    REQUIRE(pki_pem_next(&reader, &again, &fault) == PKI_PEM_READ);
     REQUIRE(again.der.length == block->der.length);
     REQUIRE(again.der.length == 0 ||
             memcmp(again.der.data, block->der.data, again.der.length) == 0);
@@ -27,11 +27,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     pki_fault fault;
     pki_begin(&fault);
     pki_pem_reader reader;
-    pki_pem_block block;
+    pki_pem_part block;
     pki_pem_outcome outcome;
     size_t end = 0;
     pki_pem_open(&reader, (const char *)data, size);
-    while ((outcome = pki_pem_next(&reader, &block, &fault)) == PKI_PEM_BLOCK) {
+    while ((outcome = pki_pem_next(&reader, &block, &fault)) == PKI_PEM_READ) {
         REQUIRE(end <= block.begin && block.begin < block.end && block.end <= size);
         end = block.end;
         round_trip(&block);

@@ -54,7 +54,7 @@ static int certificate_read(lua_State *L) {
 }
 
 /* Appends the certificate of one block to the array at index, with the block as its source. */
-static bool append(lua_State *L, int index, const char *text, const pki_pem_block *block,
+static bool append(lua_State *L, int index, const char *text, const pki_pem_part *block,
                    const pki_buffer *der, pki_fault *fault) {
     void **box = box_push(L, &box_certificate);
     X509 *certificate = pki_certificate_from_der(der->data, der->length, fault);
@@ -81,14 +81,14 @@ static int certificate_parse_all(lua_State *L) {
     pki_fault fault;
     size_t length = 0;
     pki_pem_reader reader;
-    pki_pem_block block;
+    pki_pem_part block;
     const char *text = check_text(L, 1, &length);
     lua_settop(L, 1);
     lua_newtable(L);
     pki_buffer *der = scratch_buffer(L);
     pki_begin(&fault);
     if (pki_pem_is_der(text, length)) {
-        block = (pki_pem_block){.begin = 0, .end = length};
+        block = (pki_pem_part){.begin = 0, .end = length};
         if (!pki_buffer_copy(der, text, length, &fault) ||
             !append(L, 2, text, &block, der, &fault)) {
             return fault_push(L, &fault, NULL);
@@ -97,7 +97,7 @@ static int certificate_parse_all(lua_State *L) {
         return 1;
     }
     pki_pem_open(&reader, text, length);
-    while (pki_pem_next(&reader, &block, &fault) == PKI_PEM_BLOCK) {
+    while (pki_pem_next(&reader, &block, &fault) == PKI_PEM_READ) {
         *der = block.der;
         if (strcmp(block.label, "CERTIFICATE") != 0) {
             (void)pki_fail(&fault, PKI_WRONG_KIND, "it holds a %s among the certificates",
@@ -714,7 +714,7 @@ static int certificate_tostring(lua_State *L) {
 static int certificate_equal(lua_State *L) {
     const X509 *one = box_check(L, 1, &box_certificate);
     const X509 *other = box_test(L, 2, &box_certificate);
-    lua_pushboolean(L, other != NULL && X509_cmp(one, other) == 0);
+    lua_pushboolean(L, other != NULL && pki_certificate_equal(one, other));
     return 1;
 }
 

@@ -8,7 +8,7 @@ PEM, the armour of RFC 7468.
 
 #include "core.h"
 
-static void push_block(lua_State *L, const char *text, const pki_pem_block *block) {
+static void push_block(lua_State *L, const char *text, const pki_pem_part *block) {
     lua_createtable(L, 0, 6);
     lua_pushstring(L, block->label);
     lua_setfield(L, -2, "label");
@@ -36,7 +36,7 @@ the source and der of a key block are the key
 static int pem_blocks(lua_State *L) {
     pki_fault fault;
     pki_pem_reader reader;
-    pki_pem_block block;
+    pki_pem_part block;
     pki_pem_outcome outcome;
     size_t length = 0;
     const char *text = check_text(L, 1, &length);
@@ -45,7 +45,7 @@ static int pem_blocks(lua_State *L) {
     pki_buffer *der = scratch_buffer(L);
     pki_begin(&fault);
     pki_pem_open(&reader, text, length);
-    while ((outcome = pki_pem_next(&reader, &block, &fault)) == PKI_PEM_BLOCK) {
+    while ((outcome = pki_pem_next(&reader, &block, &fault)) == PKI_PEM_READ) {
         *der = block.der;
         push_block(L, text, &block);
         lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
@@ -80,7 +80,89 @@ static int pem_encode(lua_State *L) {
     return push_pem(L, label, (const unsigned char *)der, length);
 }
 
-static const luaL_Reg functions[] = {{"blocks", pem_blocks}, {"encode", pem_encode}, {NULL, NULL}};
+static void push_mark(lua_State *L, const pki_pem_mark *mark) {
+    lua_createtable(L, 0, 4);
+    lua_pushinteger(L, mark->count);
+    lua_setfield(L, -2, "count");
+    lua_pushinteger(L, mark->line);
+    lua_setfield(L, -2, "line");
+    lua_pushinteger(L, mark->column);
+    lua_setfield(L, -2, "column");
+    lua_pushinteger(L, (lua_Integer)mark->offset + 1);
+    lua_setfield(L, -2, "at");
+}
+
+static void push_part(lua_State *L, const pki_pem_part *part) {
+    lua_createtable(L, 0, 9);
+    lua_pushstring(L, part->kind == PKI_PEM_BLOCK ? "block" : "between");
+    lua_setfield(L, -2, "kind");
+    lua_pushinteger(L, part->line);
+    lua_setfield(L, -2, "line");
+    lua_pushinteger(L, (lua_Integer)part->begin + 1);
+    lua_setfield(L, -2, "first");
+    lua_pushinteger(L, (lua_Integer)part->end);
+    lua_setfield(L, -2, "last");
+    lua_newtable(L);
+    for (int i = 0; i < PKI_PEM_NOTE_COUNT; i++) {
+        if (part->marks[i].count > 0) {
+            push_mark(L, &part->marks[i]);
+            lua_setfield(L, -2, pki_pem_note_word((pki_pem_note)i));
+        }
+    }
+    lua_setfield(L, -2, "notes");
+    if (part->kind != PKI_PEM_BLOCK) {
+        return;
+    }
+    lua_pushstring(L, part->label);
+    lua_setfield(L, -2, "label");
+    lua_pushinteger(L, (lua_Integer)part->width);
+    lua_setfield(L, -2, "width");
+    if (part->headers.length > 0) {
+        lua_pushlstring(L, (const char *)part->headers.data, part->headers.length);
+        lua_setfield(L, -2, "headers");
+    }
+    if (part->decoded) {
+        lua_pushlstring(L, (const char *)part->der.data, part->der.length);
+        lua_setfield(L, -2, "der");
+    }
+}
+
+/***
+Describes a text completely, whatever it holds: its parts follow one another without a gap.
+@function scan
+@tparam string text
+@treturn[1] table of parts: `kind` ("block" or "between"), `first` and `last` (byte positions), `line`, `notes` (what
+is to be noted, by the words of src/pki/pem.h, each with `count` and the place of the first: `line`, `column`, `at`);
+of a block also `label`, `headers`, `width` (digits in its longest line) and, where the body can be decoded, `der`
+@treturn[2] nil
+@treturn[2] fault `out_of_memory`
+*/
+static int pem_scan(lua_State *L) {
+    pki_fault fault;
+    pki_pem_scanner scanner;
+    pki_pem_part part;
+    size_t length = 0;
+    const char *text = check_text(L, 1, &length);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    pki_buffer *der = scratch_buffer(L);
+    pki_begin(&fault);
+    pki_pem_scan(&scanner, text, length);
+    for (lua_Integer i = 1; pki_pem_next_part(&scanner, &part, &fault); i++) {
+        *der = part.der;
+        push_part(L, &part);
+        lua_rawseti(L, 2, i);
+        pki_buffer_free(der);
+    }
+    if (fault.code != PKI_OK) {
+        return fault_push(L, &fault, NULL);
+    }
+    lua_settop(L, 2);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"scan", pem_scan}, {"blocks", pem_blocks}, {"encode", pem_encode}, {NULL, NULL}};
 
 void pem_open(lua_State *L) {
     luaL_newlib(L, functions);

@@ -136,13 +136,13 @@ X509 *pki_certificate_from_der(const unsigned char *der, size_t length, pki_faul
 X509 *pki_certificate_parse(const char *text, size_t length, pki_fault *fault) {
     X509 *certificate = NULL;
     pki_pem_reader reader;
-    pki_pem_block block;
+    pki_pem_part block;
     pki_pem_outcome outcome;
     if (pki_pem_is_der(text, length)) {
         return pki_certificate_from_der((const unsigned char *)text, length, fault);
     }
     pki_pem_open(&reader, text, length);
-    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_BLOCK) {
+    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_READ) {
         if (strcmp(block.label, "CERTIFICATE") != 0) {
             (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a certificate", block.label);
         } else if (certificate != NULL) {
@@ -256,6 +256,21 @@ bool pki_certificate_text(X509 *certificate, pki_buffer *text, pki_fault *fault)
 }
 
 /* ---- relations ---- */
+
+bool pki_certificate_equal(const X509 *one, const X509 *other) {
+    pki_fault fault;
+    pki_view a = {NULL, 0};
+    pki_view b = {NULL, 0};
+    unsigned char *owned_a = NULL;
+    unsigned char *owned_b = NULL;
+    /* The quick answer is about the content; the bytes around it may still differ. */
+    bool equal = X509_cmp(one, other) == 0 && pki_certificate_der(one, &a, &owned_a, &fault) &&
+                 pki_certificate_der(other, &b, &owned_b, &fault) && a.length == b.length &&
+                 memcmp(a.data, b.data, a.length) == 0;
+    OPENSSL_free(owned_a);
+    OPENSSL_free(owned_b);
+    return equal;
+}
 
 bool pki_certificate_issued_by(X509 *certificate, X509 *other) {
     if (X509_check_issued(other, certificate) != X509_V_OK) {

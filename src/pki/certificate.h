@@ -41,6 +41,8 @@ typedef struct pki_certificate_template {
 
 X509 *pki_certificate_make(const pki_certificate_template *form, pki_fault *fault);
 
+/* By DER, to the byte. */
+bool pki_certificate_equal(const X509 *one, const X509 *other);
 /* Whether other signed certificate: names, key identifiers, CA bits, and the signature itself. */
 bool pki_certificate_issued_by(X509 *certificate, X509 *other);
 /* The name constraints of issuer hold for the names of certificate. */

@@ -154,7 +154,7 @@ bool pki_extension_authority_key_id(const pki_extensions *all, bool *present, pk
 
 static bool add_subtrees(STACK_OF(GENERAL_SUBTREE) * trees, pki_list *list, pki_fault *fault) {
     for (int i = 0; i < sk_GENERAL_SUBTREE_num(trees); i++) {
-        if (!pki_general_name_read(sk_GENERAL_SUBTREE_value(trees, i)->base, list, fault)) {
+        if (!pki_general_name_read(sk_GENERAL_SUBTREE_value(trees, i)->base, true, list, fault)) {
             return false;
         }
     }

@@ -23,10 +23,11 @@ static bool add_hex(const GENERAL_NAME *name, pki_list *list, pki_fault *fault) 
 }
 
 /* The text of an address, or of an address and mask as name constraints have them. */
-static bool add_address(const ASN1_OCTET_STRING *octets, pki_list *list, pki_fault *fault) {
+static bool add_address(const ASN1_OCTET_STRING *octets, bool range, pki_list *list,
+                        pki_fault *fault) {
     const unsigned char *data = ASN1_STRING_get0_data(octets);
     int length = ASN1_STRING_length(octets);
-    int size = length == 8 || length == 32 ? length / 2 : length;
+    int size = range && (length == 8 || length == 32) ? length / 2 : length;
     char text[128];
     size_t used = 0;
     if (size != 4 && size != 16) {
@@ -54,7 +55,7 @@ static bool add_text(const ASN1_STRING *string, const char *type, pki_list *list
     return pki_list_add(list, type, data, length, fault);
 }
 
-bool pki_general_name_read(const GENERAL_NAME *name, pki_list *list, pki_fault *fault) {
+bool pki_general_name_read(const GENERAL_NAME *name, bool range, pki_list *list, pki_fault *fault) {
     int kind = 0;
     const void *value = GENERAL_NAME_get0_value(name, &kind);
     char text[512];
@@ -66,7 +67,7 @@ bool pki_general_name_read(const GENERAL_NAME *name, pki_list *list, pki_fault *
     case GEN_URI:
         return add_text(value, "uri", list, fault);
     case GEN_IPADD:
-        return add_address(value, list, fault);
+        return add_address(value, range, list, fault);
     case GEN_DIRNAME:
         pki_name_text(value, text, sizeof text);
         return pki_list_add(list, "directory", text, strlen(text), fault);
@@ -82,7 +83,7 @@ bool pki_general_name_read(const GENERAL_NAME *name, pki_list *list, pki_fault *
 
 bool pki_general_names_read(const GENERAL_NAMES *names, pki_list *list, pki_fault *fault) {
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        if (!pki_general_name_read(sk_GENERAL_NAME_value(names, i), list, fault)) {
+        if (!pki_general_name_read(sk_GENERAL_NAME_value(names, i), false, list, fault)) {
             return false;
         }
     }

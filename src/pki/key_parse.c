@@ -329,7 +329,7 @@ static int give_passphrase(char *buffer, int size, int writing, void *context) {
     return (int)passphrase->length;
 }
 
-static EVP_PKEY *from_traditional(pki_pem_block *block, const pki_view *passphrase,
+static EVP_PKEY *from_traditional(pki_pem_part *block, const pki_view *passphrase,
                                   pki_fault *fault) {
     EVP_CIPHER_INFO cipher;
     long length = (long)block->der.length;
@@ -376,14 +376,14 @@ EVP_PKEY *pki_key_parse(const char *text, size_t length, const pki_view *passphr
                         pki_fault *fault) {
     EVP_PKEY *key = NULL;
     pki_pem_reader reader;
-    pki_pem_block block;
+    pki_pem_part block;
     pki_pem_outcome outcome;
     bool found = false;
     if (pki_pem_is_der(text, length)) {
         return from_der((pki_view){(const unsigned char *)text, length}, passphrase, fault);
     }
     pki_pem_open(&reader, text, length);
-    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_BLOCK) {
+    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_READ) {
         bool is_key = is_key_label(block.label);
         /* `openssl ecparam -genkey` writes the curve's name once more in front of the key. */
         if (is_key && !found) {
