@@ -20,12 +20,15 @@ function party.directory()
   return path
 end
 
--- Runs a command that says `ACCEPT …:PORT` once it listens. awk drains what else it says.
+-- Runs a command that says `ACCEPT …:PORT` once it listens. The loop drains what else it says
+-- (and no filter of the system does it without a buffer: Debian's awk is mawk).
 local function start(command, directory)
   local handle = assert(io.popen(([[
     fifo=$(mktemp -u) && mkfifo "$fifo" && exec 3<>"$fifo" && rm "$fifo"
     { timeout 300 %s <&3 2>&1 & echo "PID $!"; wait; } |
-      awk '/^PID |^ACCEPT .*:[0-9]+$/ { print; fflush() }'
+      while IFS= read -r line; do
+        case $line in "PID "* | "ACCEPT "*:*) printf '%%s\n' "$line" ;; esac
+      done
   ]]):format(command)))
   local made = setmetatable({ handle = handle, directory = directory }, metatable)
   for line in handle:lines() do
@@ -90,7 +93,8 @@ while (accept(my $c, $l)) {
     syswrite($c, "\x16\x03\x03\x00\x04\xff\xff\xff\xff" x 8);
   } elsif ($kind eq "drip") {
     if (fork() == 0) {
-      for (my $i = 0; $i < 3000; $i++) { syswrite($c, "\x16\x03\x03\x40\x00\x02" . ("\0" x $i)) or last; sleep 1 }
+      syswrite($c, "\x16\x03\x03\x40\x00\x02");
+      for (1 .. 3000) { syswrite($c, "\0") or last; select(undef, undef, undef, 0.1) }
       exit;
     }
   }

@@ -23,7 +23,7 @@ local pki = {
 local function client(ca, options)
   options = options or {}
   return assert(ca:issue {
-    common_name = "worker", usage = options.usage or "client",
+    common_name = options.name or "worker", usage = options.usage or "client",
     not_before = now + (options.from or -day), not_after = now + (options.to or 30 * day),
     subject_alt_names = options.names,
   })
@@ -37,7 +37,7 @@ pki.future = client(pki.client_ca, { from = 2 * day, to = 9 * day })
 pki.stranger = client(pki.other_ca)
 pki.twin = client(pki.twin_ca)
 pki.wrong_usage = client(pki.client_ca, { usage = "server", names = localhost })
-pki.server = client(pki.server_ca, { usage = "server", names = localhost })
+pki.server = client(pki.server_ca, { name = "localhost", usage = "server", names = localhost })
 pki.server_expired =
   client(pki.server_ca, { usage = "server", names = localhost, from = -9 * day, to = -2 * day })
 

@@ -56,6 +56,20 @@ static void on_message(int sent, int version, int content, const void *data, siz
     }
 }
 
+/* The bytes before TLS looks at them: they tell plain HTTP, or HTTP/2 without TLS. */
+static long on_transfer(BIO *connection, int operation, const char *bytes, size_t size, int number,
+                        long more, int result, size_t *transferred) {
+    (void)size, (void)number, (void)more;
+    record *seen = (record *)(void *)BIO_get_callback_arg(connection);
+    if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0 && transferred != NULL) {
+        size_t room = sizeof seen->first_bytes - seen->first_length;
+        size_t length = *transferred < room ? *transferred : room;
+        memcpy(seen->first_bytes + seen->first_length, bytes, length);
+        seen->first_length += length;
+    }
+    return result;
+}
+
 static void keep_chain(record *seen, const STACK_OF(X509) * chain) {
     BIO *memory = BIO_new(BIO_s_mem());
     if (memory == NULL) {
@@ -97,6 +111,8 @@ void record_attach(record *seen, SSL_CTX *context, SSL *connection) {
     SSL_CTX_set_cert_verify_callback(context, on_verify, seen);
     SSL_set_msg_callback(connection, on_message);
     SSL_set_msg_callback_arg(connection, seen);
+    BIO_set_callback_ex(SSL_get_rbio(connection), on_transfer);
+    BIO_set_callback_arg(SSL_get_rbio(connection), (char *)seen);
 }
 
 static bool name_matches(X509 *certificate, const char *name) {

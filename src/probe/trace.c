@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -169,14 +168,6 @@ static record_end failure_of(record *seen, int reason, int error) {
     return RECORD_BROKEN;
 }
 
-/* The bytes before TLS looks at them: they tell plain HTTP, or HTTP/2 without TLS. */
-static void peek(record *seen, int descriptor) {
-    if (seen->first_length == 0) {
-        ssize_t length = recv(descriptor, seen->first_bytes, sizeof seen->first_bytes, MSG_PEEK);
-        seen->first_length = length > 0 ? (size_t)length : 0;
-    }
-}
-
 /*
 ** Waits for what OpenSSL asked for. True: call it again; false: *end says why not. Until is the
 ** moment to return at in any case.
@@ -197,9 +188,6 @@ static bool wait_for_tls(trace *running, SSL *connection, int result, double unt
     short events = reason == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT;
     switch (tcp_wait_for(descriptor, events, until, &running->cancel)) {
     case TCP_READY:
-        if (events == POLLIN) {
-            peek(&running->seen, descriptor);
-        }
         return true;
     case TCP_CANCELLED:
         *end = RECORD_CANCELLED;

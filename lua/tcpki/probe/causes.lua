@@ -89,7 +89,7 @@ local rows = {
 
   -- ---- tls: before the server's certificate was accepted ----
   { word = "silent_before_tls", stage = "tls",
-    sentence = "{peer} accepted the connection and did not answer the TLS handshake within "
+    sentence = "{peer} accepted the connection and did not finish the TLS handshake within "
       .. "{waited}.",
     cure = "Check that this port speaks TLS and that the server is not overloaded.",
     source = "probe.md 3: gRPC core says \"Deadline Exceeded\" without a stage" },
@@ -159,8 +159,8 @@ local rows = {
     cure = "Pass certificate and key.",
     source = "RFC 8446, alert 116" },
   { word = "client_ca_unknown", stage = "settings",
-    sentence = "The server does not know the issuer of the certificate {subject}, which is "
-      .. "{issuer}{accepted}. {evidence}",
+    sentence = "The server does not know {issuer}, the issuer of the certificate {subject}"
+      .. "{accepted}. {evidence}",
     cure = "Add the issuer to the CAs that the server trusts for clients, or have the certificate "
       .. "issued by one of them; after a change, check that the server has loaded it.",
     source = "RFC 8446, alert 48; CA names of the CertificateRequest" },

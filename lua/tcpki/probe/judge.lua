@@ -175,9 +175,7 @@ end
 -- The bytes of a server that does not answer TLS with TLS.
 local function plain_answer(bytes)
   if bytes:find "^HTTP/" then return "HTTP/1" end
-  if #bytes >= 9 and bytes:byte(4) == 4 and bytes:sub(6, 9) == "\0\0\0\0" then
-    return "HTTP/2 without TLS"
-  end
+  if bytes:find "^\0\0.\4\0" then return "HTTP/2 without TLS" end -- a SETTINGS frame
   local first = bytes:byte(1)
   if first and (first < 20 or first > 23) then return "something that is not TLS" end
 end
