@@ -64,7 +64,7 @@ static bool add_basic_constraints(X509 *certificate, const pki_certificate_templ
     BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
     bool done = constraints != NULL;
     if (done) {
-        constraints->ca = form->authority ? 1 : 0;
+        constraints->ca = form->authority ? 0xff : 0; /* DER: X.690, section 11.1; Go refuses 1 */
         if (form->authority && form->path_length >= 0) {
             constraints->pathlen = ASN1_INTEGER_new();
             done = constraints->pathlen != NULL &&
