@@ -1,0 +1,11 @@
+/* BoringSSL, as gRPC core reads through it. */
+#include "../openssl/read_bio.h"
+
+static void read_one(const char *path) {
+    grpc_reader("grpc-boringssl", path);
+}
+
+int main(void) {
+    each_path(read_one);
+    return 0;
+}
