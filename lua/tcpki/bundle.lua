@@ -24,11 +24,10 @@ local function index_of(self, certificate)
   end
 end
 
-local function make(where, certificates, source)
+local function make(certificates, source)
   local self = setmetatable({ duplicates = {} }, metatable)
   local seen = {}
-  for i, certificate in ipairs(certificates) do
-    options.expect(where, ("certificate %d"):format(i), certificate, "tcpki.certificate")
+  for _, certificate in ipairs(certificates) do
     local fingerprint = certificate:fingerprint()
     if seen[fingerprint] then
       table.insert(self.duplicates, certificate)
@@ -52,7 +51,8 @@ end
 -- @treturn bundle with `duplicates`, an array of what stood there more than once
 function bundle.new(certificates)
   options.expect("tcpki.bundle.new", "certificates", certificates or {}, "table")
-  return make("tcpki.bundle.new", certificates or {})
+  options.list("tcpki.bundle.new", "certificate", certificates or {}, "tcpki.certificate")
+  return make(certificates or {})
 end
 
 --- Reads all certificates of a text. A key or anything else among them is refused.
@@ -65,7 +65,7 @@ function bundle.parse(text)
   if not certificates then
     return nil, err
   end
-  return make("tcpki.bundle.parse", certificates, text)
+  return make(certificates, text)
 end
 
 --- Reads all certificates of a file.
@@ -96,7 +96,6 @@ function methods:add(certificate)
     return false
   end
   self[#self + 1] = certificate
-  self.built = nil
   return true
 end
 
@@ -126,7 +125,6 @@ function methods:remove(which)
       hint = "list the fingerprints: for _, c in ipairs(bundle) do print(c:fingerprint()) end",
     }
   end
-  self.built = nil
   return table.remove(self, at)
 end
 
@@ -213,19 +211,33 @@ function methods:write(path, write_options)
   return core.file.write(path, self:pem(), { overwrite = write_options.overwrite })
 end
 
+-- A bundle is an array, which anyone may change in place.
+local function is_of(built, certificates)
+  if #built ~= #certificates then
+    return false
+  end
+  for i, certificate in ipairs(certificates) do
+    if not rawequal(built[i], certificate) then
+      return false
+    end
+  end
+  return true
+end
+
 --- The trust store over the certificates: built at the first use, and again after a change.
 -- @treturn[1] userdata
 -- @treturn[2] nil
 -- @treturn[2] fault
 function methods:store()
-  if not self.built then
+  if not (self.built and is_of(self.built, self)) then
+    options.list("tcpki.bundle", "certificate", self, "tcpki.certificate")
     local store, err = core.chain.store(self)
     if not store then
       return nil, err
     end
-    self.built = store
+    self.built = table.move(self, 1, #self, 1, { store = store })
   end
-  return self.built
+  return self.built.store
 end
 
 return bundle

@@ -70,9 +70,7 @@ end
 function chain.new(certificates, build_with)
   options.expect("tcpki.chain.new", "certificates", certificates, "table")
   build_with = options.check("tcpki.chain.new", build_with, build_options)
-  for i, certificate in ipairs(certificates) do
-    options.expect("tcpki.chain.new", ("certificate %d"):format(i), certificate, "tcpki.certificate")
-  end
+  options.list("tcpki.chain.new", "certificate", certificates, "tcpki.certificate")
   return build(certificates, build_with.leaf)
 end
 

@@ -68,4 +68,25 @@ function options.expect(where, name, value, expected)
   return value
 end
 
+--- Throws unless every value of an array has the type, and none is missing before the last: what follows a
+-- hole, left by a read that failed, would be lost in silence.
+-- @tparam string where the function, for the message
+-- @tparam string name of one of the values
+-- @tparam table values
+-- @tparam string expected as in `check`
+function options.list(where, name, values, expected)
+  local last = 0
+  for index in pairs(values) do
+    if math.type(index) == "integer" and index > last then
+      last = index
+    end
+  end
+  for i = 1, last do
+    if not accepts(expected, values[i]) then
+      error(("%s: %s %d must be %s, not %s"):format(where, name, i, expected, type_of(values[i])), 3)
+    end
+  end
+  return values
+end
+
 return options

@@ -150,6 +150,10 @@ static bool verify_with(const pki_verification *request, STACK_OF(X509) * untrus
     if (X509_VERIFY_PARAM_set_flags(parameters, flags) != 1 ||
         X509_VERIFY_PARAM_set_purpose(parameters, request->purpose) != 1) {
         (void)pki_fail_memory(fault);
+    } else if (request->name_type != NULL && request->name_length == 0) {
+        /* libcrypto takes it for the wish to check no name. */
+        (void)pki_fail(fault, PKI_BAD_NAME, "the name that is asked is empty");
+        pki_fault_set_hint(fault, "pass the name that was dialled, or no name at all");
     } else if (!set_name(parameters, request)) {
         (void)pki_fail_libcrypto(fault, PKI_BAD_NAME, "%s is not a name that can be asked",
                                  request->name);
