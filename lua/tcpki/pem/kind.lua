@@ -1,0 +1,90 @@
+--- What a piece of DER is, by its structure: labels are wrong too often to be believed.
+-- @module tcpki.pem.kind
+
+local core = require "tcpki.core"
+
+local kind = {}
+
+local INTEGER, BIT_STRING, OCTET_STRING, SEQUENCE = 0x02, 0x03, 0x04, 0x30
+
+-- The tag at a position, where its content begins and where the element ends.
+local function element(der, at)
+  local tag, length = der:byte(at, at + 1)
+  if not length then
+    return nil
+  end
+  local content = at + 2
+  if length >= 0x80 then
+    local octets = length - 0x80
+    if octets < 1 or octets > 4 or at + 1 + octets > #der then
+      return nil
+    end
+    length = 0
+    for i = 1, octets do
+      length = length << 8 | der:byte(at + 1 + i)
+    end
+    content = at + 2 + octets
+  end
+  return tag, content, content + length
+end
+
+--- How long the first element of some DER says that it is.
+-- @tparam string der
+-- @treturn ?integer bytes, header included; nil where it is not a SEQUENCE
+function kind.length(der)
+  local tag, _, stop = element(der, 1)
+  return tag == SEQUENCE and stop - 1 or nil
+end
+
+-- PKCS#8, encrypted PKCS#8, PKCS#1, SEC1 and SubjectPublicKeyInfo differ in their first two elements.
+local function key_kind(der)
+  local _, inside = element(der, 1)
+  local first, content, stop = element(der, inside)
+  local second = first and element(der, stop)
+  if first == INTEGER and stop - content == 1 then
+    return ({ [SEQUENCE] = "PRIVATE KEY", [INTEGER] = "RSA PRIVATE KEY", [OCTET_STRING] = "EC PRIVATE KEY" })[second]
+  end
+  if first == SEQUENCE then
+    return ({ [OCTET_STRING] = "ENCRYPTED PRIVATE KEY", [BIT_STRING] = "PUBLIC KEY" })[second]
+  end
+end
+
+--- The label that some DER deserves.
+-- @tparam string der
+-- @treturn ?string "CERTIFICATE", "CERTIFICATE REQUEST", "X509 CRL", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY",
+-- "RSA PRIVATE KEY", "EC PRIVATE KEY", "PUBLIC KEY"; nil for anything else
+function kind.label(der)
+  if kind.length(der) ~= #der then
+    return nil
+  end
+  local label = key_kind(der)
+  if label then
+    return label
+  end
+  if core.certificate.parse(der) then
+    return "CERTIFICATE"
+  elseif core.csr.parse(der) then
+    return "CERTIFICATE REQUEST"
+  elseif core.crl.parse(der) then
+    return "X509 CRL"
+  end
+end
+
+local families = {
+  ["CERTIFICATE"] = "certificate",
+  ["X509 CERTIFICATE"] = "certificate",
+  ["TRUSTED CERTIFICATE"] = "certificate",
+  ["CERTIFICATE REQUEST"] = "csr",
+  ["NEW CERTIFICATE REQUEST"] = "csr",
+  ["X509 CRL"] = "crl",
+  ["PUBLIC KEY"] = "public key",
+}
+
+--- The family of a label: "certificate", "key", "csr", "crl", "public key" or "other".
+-- @tparam string label
+-- @treturn string
+function kind.family(label)
+  return families[label] or (label:find "PRIVATE KEY$" and "key") or "other"
+end
+
+return kind

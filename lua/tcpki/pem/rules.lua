@@ -1,0 +1,58 @@
+--- What lint says of each note of the scanner: one row a note, by the words of src/pki/pem.h.
+--
+-- `severity` is that of a text which a Temporal client is to read: an error stops some client or, worse, makes it lose
+-- a block in silence; a warning stops one of the less common ones; an info stops none. Source: measured readers.
+-- @module tcpki.pem.rules
+
+local LOST = "OpenSSL, Go, rustls and gRPC skip the block in silence"
+
+return {
+  nul = { "info", "there is a NUL in the text between the blocks" },
+  control_z = { "info", "there is a Ctrl-Z in the text between the blocks" },
+  bare_base64 = { "warning", "base64 stands outside of any block", "every reader passes over it",
+    "if it is an object, put its BEGIN and END lines around it" },
+  orphan_end = { "error", "an END line has no BEGIN line", "every reader passes over what stood before it",
+    "copy the text again, whole" },
+  like_armour = { "error", "a line looks like armour and is not", "every reader passes over the block in silence",
+    "armour is five dashes, BEGIN or END, the label in capitals, five dashes" },
+  begin_indented = { "error", "blanks stand before the BEGIN line", LOST, "remove them" },
+  begin_prefixed = { "error", "something stands before BEGIN on its line", LOST, "give the BEGIN line a line of its own" },
+  begin_unclosed = { "error", "the BEGIN line lacks its closing dashes", "every reader passes over the block",
+    "copy the text again, whole" },
+  begin_label = { "error", "the label of the BEGIN line is unusable", "every reader", "copy the text again, whole" },
+  begin_blanks = { "info", "blanks stand after the BEGIN line" },
+  begin_trailed = { "error", "the BEGIN line goes on after its dashes", "every reader but some Java ones",
+    "restore the line ends" },
+  headers_unended = { "error", "the headers of the block do not end with an empty line", "every reader",
+    "copy the text again, whole" },
+  line_crlf = { "info", "lines end with CR LF" },
+  line_cr = { "error", "lines end with CR alone", "OpenSSL, Go and gRPC", "convert the line ends: tr '\\r' '\\n'" },
+  line_crcrlf = { "error", "lines end with CR CR LF", "Go, in silence",
+    "convert the line ends; the text was converted to CR LF twice" },
+  blank_first = { "info", "there is an empty line after the BEGIN line" },
+  blank_inside = { "error", "there is a blank line inside the block", "OpenSSL and gRPC", "remove it" },
+  blank_last = { "error", "there is a blank line before the END line", "OpenSSL and gRPC", "remove it" },
+  leading_blanks = { "warning", "lines inside the block are indented", "the Java SDK (Netty)", "remove the blanks" },
+  inner_blanks = { "warning", "there are blanks within the lines of the block", "the Java SDK (Netty)",
+    "remove the blanks; if they were plus signs, copy the text again" },
+  trailing_spaces = { "warning", "lines inside the block end with spaces", "the Java SDK (Netty)", "remove the blanks" },
+  trailing_tabs = { "warning", "lines inside the block end with tabs", "the Java SDK (Netty), and some rustls-based ones",
+    "remove the blanks" },
+  bad_character = { "error", "there is a character that is not base64", "every reader", "copy the text again, whole" },
+  after_padding = { "error", "base64 goes on after its padding", "every reader", "copy the text again, whole" },
+  bad_padding = { "error", "base64 is cut off or badly padded", "every reader", "copy the text again, whole" },
+  stray_bits = { "error", "base64 ends with stray bits", "Go, in silence", "copy the text again, whole" },
+  empty_body = { "error", "the block is empty", "every reader", "copy the text again, whole" },
+  end_missing = { "error", "the END line is missing", "every reader", "copy the text again, whole" },
+  end_indented = { "error", "blanks stand before the END line", "OpenSSL, Go and gRPC", "remove them" },
+  end_prefixed = { "error", "something stands before END on its line", "every reader",
+    "give the END line a line of its own" },
+  end_mismatch = { "error", "the END line does not match its BEGIN line", "every reader", "copy the text again, whole" },
+  end_blanks = { "info", "blanks stand after the END line" },
+  end_trailed = { "error", "the END line goes on after its dashes", "OpenSSL, Go and gRPC",
+    "give the END line a line of its own" },
+  end_glued = { "error", "the next block begins on the END line", "OpenSSL and Go read neither block; rustls loses one",
+    "put a newline between the blocks: the first file lacks its final one" },
+  end_unterminated = { "info", "the last line has no line end: what is appended will stand on it" },
+  der_trailing = { "error", "bytes follow the object inside the block", "Go", "export the object again" },
+}
