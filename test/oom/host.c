@@ -6,6 +6,8 @@
 **   host lua SCRIPT         the cases of SCRIPT, likewise
 **   host libcrypto SCRIPT   the cases of SCRIPT; libcrypto's allocator fails once, at the n-th
 **
+** CASE in the environment names the only one to run.
+**
 ** A script returns a list of cases, { name, function }, and a field `live`: a function that gives
 ** the number of objects alive. After each failure nothing may be left: no object, no byte of
 ** libcrypto's. What a failed request may lead to is one error that says so.
@@ -15,8 +17,8 @@
 #include <lua.h>
 #include <lualib.h>
 #include <openssl/crypto.h>
-#include <openssl/err.h>
 #include <sanitizer/lsan_interface.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +27,7 @@
 #include <unistd.h>
 
 /* Enough for any case; a case that never passes is a case that swallows failures. */
-enum { MOST_FAILURES = 100000, MOST_PROBLEMS = 10 };
+enum { MOST_FAILURES = 100000, MOST_PROBLEMS = 10, HANG_SECONDS = 30 };
 
 /* ---- an allocator that fails ---------------------------------------------------------------- */
 
@@ -100,6 +102,12 @@ static void *crypto_reallocate(void *block, size_t size, const char *file, int l
         return NULL;
     }
     return refuses(&crypto_budget) ? NULL : realloc(block, size);
+}
+
+/* What is outstanding, without what each thread keeps: its error queue, its random generator. */
+static long crypto_blocks(void) {
+    OPENSSL_thread_stop();
+    return crypto_budget.blocks;
 }
 
 /* ---- one state, one script ------------------------------------------------------------------ */
@@ -189,8 +197,7 @@ static bool is_memory_error(lua_State *L, int status) {
 static void exhaust_lua(lua_State *L, lua_Integer index) {
     const char *name = warm_up(L, index);
     long objects = live(L);
-    ERR_clear_error();
-    long blocks = crypto_budget.blocks;
+    long blocks = crypto_blocks();
     long worst = problems + MOST_PROBLEMS;
     for (long request = 0; request < MOST_FAILURES && problems < worst; request++) {
         push_case(L, index);
@@ -206,8 +213,7 @@ static void exhaust_lua(lua_State *L, lua_Integer index) {
             problem(name, request, "an object is left");
             objects = live(L);
         }
-        ERR_clear_error();
-        if (crypto_budget.blocks != blocks) {
+        if (crypto_blocks() != blocks) {
             problem(name, request, "memory of libcrypto is left");
             blocks = crypto_budget.blocks;
         }
@@ -274,8 +280,7 @@ enum {
 /* In a child, so that a crash within libcrypto is one finding and not the end of the run. */
 static int child_run(lua_State *L, lua_Integer index, long request) {
     long objects = live(L);
-    ERR_clear_error();
-    long blocks = crypto_budget.blocks;
+    long blocks = crypto_blocks();
     push_case(L, index);
     arm(&crypto_budget, request);
     int status = lua_pcall(L, 0, 0, 0);
@@ -304,8 +309,7 @@ static int child_run(lua_State *L, lua_Integer index, long request) {
         fprintf(stderr, "an object is left\n");
         return CHILD_WRONG;
     }
-    ERR_clear_error();
-    if (crypto_budget.blocks > blocks) {
+    if (crypto_blocks() > blocks) {
         /* More blocks may also be a cache that grew; the sanitizer knows what nobody points to. */
         return __lsan_do_recoverable_leak_check() != 0 ? CHILD_LEAK : outcome;
     }
@@ -370,6 +374,7 @@ static void exhaust_libcrypto(lua_State *L, lua_Integer index, const char *defec
         if (child == 0) {
             int report = open(report_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
             dup2(report, STDERR_FILENO);
+            alarm(HANG_SECONDS);
             _exit(child_run(L, index, request));
         }
         int status = 0;
@@ -392,9 +397,10 @@ static void exhaust_libcrypto(lua_State *L, lua_Integer index, const char *defec
             known++;
         } else {
             problem(name, request,
-                    outcome == CHILD_LEAK    ? "memory is left"
-                    : outcome == CHILD_WRONG ? "a wrong outcome"
-                                             : "a crash");
+                    outcome == CHILD_LEAK                                ? "memory is left"
+                    : WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "a hang"
+                    : outcome == CHILD_WRONG                             ? "a wrong outcome"
+                                                                         : "a crash");
             show_report();
         }
     }
@@ -417,7 +423,13 @@ int main(int count, char **arguments) {
     } else {
         lua_State *L = new_state();
         lua_Integer cases = load_script(L, arguments[2]);
+        const char *only = getenv("CASE");
         for (lua_Integer i = 1; i <= cases; i++) {
+            const char *name = push_case(L, i);
+            lua_pop(L, 1);
+            if (only != NULL && strcmp(only, name) != 0) {
+                continue;
+            }
             if (strcmp(mode, "lua") == 0) {
                 exhaust_lua(L, i);
             } else {
