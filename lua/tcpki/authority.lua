@@ -149,13 +149,7 @@ end
 
 -- Leaf first, without the root: what a TLS peer is to send.
 local function chain_of(self, certificate)
-  local certificates = { certificate }
-  for _, issuer in ipairs(self.chain) do
-    if not issuer:self_signed() then
-      certificates[#certificates + 1] = issuer
-    end
-  end
-  return chain.new(certificates, { leaf = certificate })
+  return chain.of_path({ certificate, table.unpack(self.sent) }, self.missing)
 end
 
 -- The names and the key of a CSR whose own signature holds. The names come through as they are encoded, kinds
@@ -228,6 +222,15 @@ local load_options = { chain = "table|tcpki.chain|tcpki.bundle", crl = "tcpki.cr
 local function make_authority(certificate, key, above)
   local self = setmetatable({ certificate = certificate, key = key, chain = { certificate } }, metatable)
   table.move(above, 1, #above, 2, self.chain)
+  -- What goes into the chains of what it issues. Found out once, for it takes a look at every signature.
+  self.sent = {}
+  for _, issuer in ipairs(self.chain) do
+    if not issuer:self_signed() then
+      table.insert(self.sent, issuer)
+    end
+  end
+  local last = self.sent[#self.sent]
+  self.missing = tostring(last and last:issuer() or certificate:subject())
   self.revocations = {}
   self.crl_number = "0"
   return self
@@ -456,11 +459,7 @@ local function issue(self, where, given)
   if not ok then
     return nil, err
   end
-  local issued
-  issued, err = chain_of(self, certificate)
-  if not issued then
-    return nil, err
-  end
+  local issued = chain_of(self, certificate)
   local key = content.key and content.key:is_private() and content.key or nil
   return setmetatable({ key = key, certificate = certificate, chain = issued }, leaf_metatable)
 end

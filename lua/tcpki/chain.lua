@@ -61,6 +61,16 @@ local function build(certificates, leaf, source)
   return self
 end
 
+--- Makes a chain of certificates that were issued one by another, so that their order is known.
+-- @local
+-- @tparam {certificate,…} certificates leaf first
+-- @tparam ?string missing the name of the issuer that the last one lacks
+-- @treturn chain
+function chain.of_path(certificates, missing)
+  local self = { foreign = {}, duplicates = {}, reordered = false, missing = missing }
+  return setmetatable(table.move(certificates, 1, #certificates, 1, self), metatable)
+end
+
 --- Builds the chain from a heap of certificates in any order.
 -- @tparam {certificate,…} certificates
 -- @tparam[opt] table build_with `leaf`: the certificate to begin with; by default the one that issued none
