@@ -13,14 +13,21 @@ local function type_of(value)
   return type(name) == "string" and name or type(value)
 end
 
-local function accepts(expected, value)
-  local actual = type_of(value)
-  for word in expected:gmatch "[^|]+" do
-    if word == actual or word == type(value) then
-      return true
+-- The words of "a|b" as a set, taken apart once.
+local words = setmetatable({}, {
+  __index = function(sets, expected)
+    local set = {}
+    for word in expected:gmatch "[^|]+" do
+      set[word] = true
     end
-  end
-  return false
+    sets[expected] = set
+    return set
+  end,
+})
+
+local function accepts(expected, value)
+  local set = words[expected]
+  return set[type(value)] or set[type_of(value)] or false
 end
 
 local function known_names(known)
