@@ -98,12 +98,25 @@ static void take_map(lua_State *L, int index, const char *option, pki_list *list
     }
 }
 
-pki_list *take_name(lua_State *L, int index, const char *option) {
-    static const char expected[] = "a list of {type =, value =}";
-    pki_list *list = scratch_list(L);
+/* What an option that is absent gives. */
+static const pki_list nothing;
+
+/* The list that an option fills, with the option's table above it; NULL where it is absent. */
+static pki_list *begin_list(lua_State *L, int index, const char *option) {
     if (!options_table(L, index, option)) {
         lua_pop(L, 1);
-        return list;
+        return NULL;
+    }
+    pki_list *list = scratch_list(L);
+    lua_insert(L, -2);
+    return list;
+}
+
+const pki_list *take_name(lua_State *L, int index, const char *option) {
+    static const char expected[] = "a list of {type =, value =}";
+    pki_list *list = begin_list(L, index, option);
+    if (list == NULL) {
+        return &nothing;
     }
     lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
     for (lua_Integer i = 1; i <= count; i++) {
@@ -147,12 +160,11 @@ static const char *type_of_text(const char *value, size_t length) {
     return general_name_type(value, length);
 }
 
-pki_list *take_general_names(lua_State *L, int index, const char *option) {
+const pki_list *take_general_names(lua_State *L, int index, const char *option) {
     static const char expected[] = "a list of strings or of {type =, value =}";
-    pki_list *list = scratch_list(L);
-    if (!options_table(L, index, option)) {
-        lua_pop(L, 1);
-        return list;
+    pki_list *list = begin_list(L, index, option);
+    if (list == NULL) {
+        return &nothing;
     }
     for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
         int type = lua_rawgeti(L, -1, i);
@@ -169,66 +181,69 @@ pki_list *take_general_names(lua_State *L, int index, const char *option) {
     return list;
 }
 
-pki_list *take_words(lua_State *L, int index, const char *option) {
-    pki_list *list = scratch_list(L);
-    if (options_table(L, index, option)) {
-        for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
-            size_t length = 0;
-            (void)lua_rawgeti(L, -1, i);
-            const char *value = string_at_top(L, index, option, "a list of strings", &length);
-            add(L, list, "", value, length);
-            lua_pop(L, 1);
-        }
+const pki_list *take_words(lua_State *L, int index, const char *option) {
+    pki_list *list = begin_list(L, index, option);
+    if (list == NULL) {
+        return &nothing;
+    }
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+        size_t length = 0;
+        (void)lua_rawgeti(L, -1, i);
+        const char *value = string_at_top(L, index, option, "a list of strings", &length);
+        add(L, list, "", value, length);
+        lua_pop(L, 1);
     }
     lua_pop(L, 1);
     return list;
 }
 
-pki_list *take_extensions(lua_State *L, int index, const char *option) {
+const pki_list *take_extensions(lua_State *L, int index, const char *option) {
     static const char expected[] = "a list of {oid =, der =, critical =}";
-    pki_list *list = scratch_list(L);
-    if (options_table(L, index, option)) {
-        for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
-            size_t length = 0;
-            if (lua_rawgeti(L, -1, i) != LUA_TTABLE) {
-                (void)bad_option(L, index, option, expected);
-            }
-            (void)lua_getfield(L, -1, "oid");
-            const char *oid = string_at_top(L, index, option, expected, NULL);
-            (void)lua_getfield(L, -2, "der");
-            const char *der = string_at_top(L, index, option, expected, &length);
-            add(L, list, oid, der, length);
-            (void)lua_getfield(L, -3, "critical");
-            pki_list_last(list)->flag = lua_toboolean(L, -1) != 0;
-            lua_pop(L, 4);
+    pki_list *list = begin_list(L, index, option);
+    if (list == NULL) {
+        return &nothing;
+    }
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+        size_t length = 0;
+        if (lua_rawgeti(L, -1, i) != LUA_TTABLE) {
+            (void)bad_option(L, index, option, expected);
         }
+        (void)lua_getfield(L, -1, "oid");
+        const char *oid = string_at_top(L, index, option, expected, NULL);
+        (void)lua_getfield(L, -2, "der");
+        const char *der = string_at_top(L, index, option, expected, &length);
+        add(L, list, oid, der, length);
+        (void)lua_getfield(L, -3, "critical");
+        pki_list_last(list)->flag = lua_toboolean(L, -1) != 0;
+        lua_pop(L, 4);
     }
     lua_pop(L, 1);
     return list;
 }
 
-pki_list *take_revocations(lua_State *L, int index, const char *option) {
+const pki_list *take_revocations(lua_State *L, int index, const char *option) {
     static const char expected[] = "a list of {serial =, time =, reason =}";
-    pki_list *list = scratch_list(L);
-    if (options_table(L, index, option)) {
-        for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
-            size_t length = 0;
-            if (lua_rawgeti(L, -1, i) != LUA_TTABLE) {
-                (void)bad_option(L, index, option, expected);
-            }
-            const char *reason = "";
-            if (lua_getfield(L, -1, "reason") != LUA_TNIL) {
-                reason = string_at_top(L, index, option, expected, NULL);
-            }
-            (void)lua_getfield(L, -2, "serial");
-            const char *serial = string_at_top(L, index, option, expected, &length);
-            add(L, list, reason, serial, length);
-            if (lua_getfield(L, -3, "time") != LUA_TNUMBER || !lua_isinteger(L, -1)) {
-                (void)bad_option(L, index, option, expected);
-            }
-            pki_list_last(list)->number = lua_tointeger(L, -1);
-            lua_pop(L, 4);
+    pki_list *list = begin_list(L, index, option);
+    if (list == NULL) {
+        return &nothing;
+    }
+    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+        size_t length = 0;
+        if (lua_rawgeti(L, -1, i) != LUA_TTABLE) {
+            (void)bad_option(L, index, option, expected);
         }
+        const char *reason = "";
+        if (lua_getfield(L, -1, "reason") != LUA_TNIL) {
+            reason = string_at_top(L, index, option, expected, NULL);
+        }
+        (void)lua_getfield(L, -2, "serial");
+        const char *serial = string_at_top(L, index, option, expected, &length);
+        add(L, list, reason, serial, length);
+        if (lua_getfield(L, -3, "time") != LUA_TNUMBER || !lua_isinteger(L, -1)) {
+            (void)bad_option(L, index, option, expected);
+        }
+        pki_list_last(list)->number = lua_tointeger(L, -1);
+        lua_pop(L, 4);
     }
     lua_pop(L, 1);
     return list;

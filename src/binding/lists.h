@@ -8,15 +8,15 @@
 ** index into a scratch list that it pushes; a wrong Lua type throws and names the option.
 */
 /* { CN = "…", O = {"…", "…"} } or { {type = "CN", value = "…"}, … } or both, arrays first. */
-pki_list *take_name(lua_State *L, int index, const char *option);
+const pki_list *take_name(lua_State *L, int index, const char *option);
 /* { "worker.example", "10.0.0.1", {type = "dns", value = "…"}, … } */
-pki_list *take_general_names(lua_State *L, int index, const char *option);
+const pki_list *take_general_names(lua_State *L, int index, const char *option);
 /* { "client_auth", … } */
-pki_list *take_words(lua_State *L, int index, const char *option);
+const pki_list *take_words(lua_State *L, int index, const char *option);
 /* { {oid = "…", der = "…", critical = true}, … } */
-pki_list *take_extensions(lua_State *L, int index, const char *option);
+const pki_list *take_extensions(lua_State *L, int index, const char *option);
 /* { {serial = "…", time = 0, reason = "…"}, … } */
-pki_list *take_revocations(lua_State *L, int index, const char *option);
+const pki_list *take_revocations(lua_State *L, int index, const char *option);
 
 /* Each pushes one table. */
 void push_typed(lua_State *L, const pki_list *list);  /* { {type =, value =}, … } */
