@@ -26,7 +26,7 @@ Q = $(if $(filter 1,$(V)),,@echo "  $(@:$(BUILD)/%=%)";)
 
 # ---- flags -----------------------------------------------------------------------------------
 
-WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+WARNINGS  = -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror=implicit-function-declaration
 ifeq ($(WERROR),yes)
 WARNINGS += -Werror
 endif
