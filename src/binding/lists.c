@@ -253,20 +253,30 @@ static void push_value(lua_State *L, const pki_list *list, size_t i) {
     lua_pushlstring(L, pki_item_value(list, i), list->items[i].value_length);
 }
 
-static void push_pair(lua_State *L, const pki_list *list, size_t i) {
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, pki_item_type(list, i));
-    lua_setfield(L, -2, "type");
-    push_value(L, list, i);
-    lua_setfield(L, -2, "value");
-}
-
+/* The longest lists that reach Lua are these: the keys are pushed once, a type where it changes. */
 void push_typed(lua_State *L, const pki_list *list) {
+    const char *type = "";
     lua_createtable(L, (int)list->count, 0);
+    int array = lua_gettop(L);
+    lua_pushliteral(L, "type");
+    lua_pushliteral(L, "value");
+    lua_pushliteral(L, "");
     for (size_t i = 0; i < list->count; i++) {
-        push_pair(L, list, i);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
+        if (strcmp(type, pki_item_type(list, i)) != 0) {
+            type = pki_item_type(list, i);
+            lua_pushstring(L, type);
+            lua_replace(L, array + 3);
+        }
+        lua_createtable(L, 0, 2);
+        lua_pushvalue(L, array + 1);
+        lua_pushvalue(L, array + 3);
+        lua_rawset(L, -3);
+        lua_pushvalue(L, array + 2);
+        push_value(L, list, i);
+        lua_rawset(L, -3);
+        lua_rawseti(L, array, (lua_Integer)i + 1);
     }
+    lua_settop(L, array);
 }
 
 void push_values(lua_State *L, const pki_list *list) {
