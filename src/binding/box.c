@@ -68,11 +68,31 @@ static int buffer_release(lua_State *L) {
     return 0;
 }
 
+/* In the registry under this address, of each state one list that nobody uses. */
+static const char spare;
+enum { SPARE_SIZE = 1 << 16 };
+
 pki_list *scratch_list(lua_State *L) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &spare) == LUA_TUSERDATA) {
+        lua_pushnil(L);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &spare);
+        return lua_touserdata(L, -1);
+    }
+    lua_pop(L, 1);
     pki_list *list = lua_newuserdatauv(L, sizeof *list, 0);
     memset(list, 0, sizeof *list);
     luaL_setmetatable(L, "tcpki.list");
     return list;
+}
+
+void scratch_keep(lua_State *L, int index) {
+    pki_list *list = lua_touserdata(L, index);
+    if (list->arena_capacity <= SPARE_SIZE && list->capacity <= SPARE_SIZE / sizeof *list->items) {
+        list->count = 0;
+        list->arena_length = 0;
+        lua_pushvalue(L, index);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &spare);
+    }
 }
 
 pki_buffer *scratch_buffer(lua_State *L) {

@@ -35,6 +35,11 @@ int box_source(lua_State *L, int index);
 
 /* Scratch owned by Lua, so that an error frees it: pushed empty, used by pki, read by pushes. */
 pki_list *scratch_list(lua_State *L);
+/*
+** The list at index, which is no longer needed, serves the next scratch_list: to make and collect
+** one costs more than most extensions do that are read into it. After an error it is just garbage.
+*/
+void scratch_keep(lua_State *L, int index);
 pki_buffer *scratch_buffer(lua_State *L);
 void scratch_register(lua_State *L);
 

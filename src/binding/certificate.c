@@ -413,6 +413,7 @@ static int extension_of(lua_State *L, list_reader reader, list_pusher pusher) {
     } else {
         lua_pushnil(L);
     }
+    scratch_keep(L, lua_gettop(L) - 1);
     return 1;
 }
 
