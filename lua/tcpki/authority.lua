@@ -69,6 +69,16 @@ local function date(seconds)
   return os.date("!%Y-%m-%d %H:%M UTC", seconds)
 end
 
+-- A thousand years: more would leave the times that a certificate can hold, or the integers.
+local DAYS_LIMIT = 365250
+
+local function check_days(where, given)
+  if given.days and (given.days < 1 or given.days > DAYS_LIMIT) then
+    error(("%s: option 'days' must be from 1 to %d, not %d"):format(where, DAYS_LIMIT, given.days), 3)
+  end
+  return given
+end
+
 -- not_before and not_after: as asked, or by the profile and within the life of the issuer.
 local function validity_of(given, default_days, issuer)
   local now = os.time()
@@ -245,7 +255,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `bad_name`, `bad_time`, …
 function authority.new(given)
-  given = options.check("tcpki.authority.new", given, new_options)
+  given = check_days("tcpki.authority.new", options.check("tcpki.authority.new", given, new_options))
   local subject = subject_of("tcpki.authority.new", given)
   if not subject then
     error("tcpki.authority.new: an authority needs a subject", 2)
@@ -473,7 +483,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `outlives_issuer`, `path_length_exceeded`, `name_not_permitted`, `bad_signature`, `bad_name`, …
 function methods:issue(given)
-  return issue(self, "authority:issue", options.check("authority:issue", given, issue_options))
+  given = check_days("authority:issue", options.check("authority:issue", given, issue_options))
+  return issue(self, "authority:issue", given)
 end
 
 --- Signs a CSR, after a check of its own signature. Its subject and names are kept unless others are given.
@@ -484,7 +495,7 @@ end
 -- @treturn[2] fault as for `issue`
 function methods:sign(csr, given)
   options.expect("authority:sign", "csr", csr, "tcpki.csr")
-  given = options.check("authority:sign", given, sign_options)
+  given = check_days("authority:sign", options.check("authority:sign", given, sign_options))
   local all = { csr = csr }
   for name, value in pairs(given) do
     all[name] = value
@@ -499,7 +510,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `path_length_exceeded`, `outlives_issuer`, …
 function methods:subordinate(given)
-  given = options.check("authority:subordinate", given, new_options)
+  given = check_days("authority:subordinate", options.check("authority:subordinate", given, new_options))
   local all = { usage = "ca" }
   for name, value in pairs(given) do
     all[name] = value
@@ -514,18 +525,45 @@ function methods:subordinate(given)
   return make_authority(issued.certificate, issued.key, self.chain)
 end
 
+-- RFC 5280, section 5.3.1. A wrong word would be found only by the next CRL, and by every one after it.
+local reasons = {
+  "aa_compromise", "affiliation_changed", "ca_compromise", "certificate_hold", "cessation_of_operation",
+  "key_compromise", "privilege_withdrawn", "remove_from_crl", "superseded", "unspecified",
+}
+
+-- The form that `certificate:serial` gives: lowercase, whole bytes, no more zeros than that.
+local function serial_of(text)
+  local digits = text:gsub("[:%s]", ""):lower():gsub("^0+", "")
+  if not text:find "%x" or digits:find "%X" then
+    return fault.fail {
+      code = "bad_name",
+      message = ("'%s' is not a serial number"):format(text),
+      hint = "pass the certificate, or its serial number in hex",
+    }
+  end
+  return (#digits == 0 and "0") or (#digits % 2 == 1 and "0" .. digits) or digits
+end
+
 --- Notes a certificate as revoked; the next `crl` lists it. Revoking twice changes nothing.
 -- @tparam certificate|string which a certificate of this authority, or its serial number in hex
 -- @tparam[opt] table given `reason` ("key_compromise", "superseded", …; unspecified by default), `at` (seconds since
 -- the epoch; now by default)
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] fault `issuer_mismatch`
+-- @treturn[2] fault `issuer_mismatch`, `bad_name` for a serial number that is none
 function methods:revoke(which, given)
   options.expect("authority:revoke", "which", which, "tcpki.certificate|string")
   given = options.check("authority:revoke", given, { reason = "string", at = "integer" })
-  local serial = which
-  if type(which) ~= "string" then
+  if given.reason and not has(reasons, given.reason) then
+    error(("authority:revoke: option 'reason' is '%s' (known: %s)"):format(given.reason, table.concat(reasons, ", ")), 2)
+  end
+  local serial, err
+  if type(which) == "string" then
+    serial, err = serial_of(which)
+    if not serial then
+      return nil, err
+    end
+  else
     if not which:issued_by(self.certificate) then
       return fault.fail {
         code = "issuer_mismatch",
@@ -549,9 +587,10 @@ end
 -- default), `digest`
 -- @treturn[1] crl
 -- @treturn[2] nil
--- @treturn[2] fault `bad_name` for a reason or serial that does not exist, …
+-- @treturn[2] fault `bad_time`, …
 function methods:crl(given)
   given = options.check("authority:crl", given, { days = "integer", at = "integer", digest = "string" })
+  check_days("authority:crl", given)
   local at = given.at or (os.time() - BACKDATED)
   local number = increment(self.crl_number)
   local crl, err = core.crl.make {

@@ -262,7 +262,8 @@ static int name_of(lua_State *L, const X509_NAME *name) {
 
 /***
 The subject: an array of {type =, value =} in encoded order that also has the first value of each
-short name (`subject.CN`); `tostring` gives "C=US, O=Acme, CN=worker".
+short name (`subject.CN`); `tostring` gives "C=US, O=Acme, CN=worker". An entry that shares its
+RDN with the one before it, as in "CN=worker + UID=7", has `joined = true`.
 @function certificate:subject
 @treturn[1] table
 @treturn[2] nil

@@ -49,6 +49,9 @@ static void add_pair(lua_State *L, int index, const char *option, const char *ex
     }
     add(L, list, lua_tostring(L, -2), value, length);
     lua_pop(L, 2);
+    (void)lua_getfield(L, -1, "joined");
+    pki_list_last(list)->flag = lua_toboolean(L, -1) != 0;
+    lua_pop(L, 1);
 }
 
 static bool in_name_order(const char *type) {
@@ -274,6 +277,10 @@ void push_typed(lua_State *L, const pki_list *list) {
         lua_pushvalue(L, array + 2);
         push_value(L, list, i);
         lua_rawset(L, -3);
+        if (list->items[i].flag) {
+            lua_pushboolean(L, 1);
+            lua_setfield(L, -2, "joined");
+        }
         lua_rawseti(L, array, (lua_Integer)i + 1);
     }
     lua_settop(L, array);
