@@ -24,6 +24,19 @@ local function median(values)
   return compare.quantile(values, 0.5)
 end
 
+--- The median, and between what eight of ten values lie.
+function compare.summary(values)
+  return {
+    median = median(values), low = compare.quantile(values, 0.1),
+    high = compare.quantile(values, 0.9),
+  }
+end
+
+--- The summary of the ratios turned over.
+function compare.inverse(summary)
+  return { median = 1 / summary.median, low = 1 / summary.high, high = 1 / summary.low }
+end
+
 -- Garbage is part of the work that made it: it is collected before the clock stops. What others
 -- left is collected before it starts.
 local function timed(run, n)
@@ -75,10 +88,7 @@ function compare.rounds(peers, given)
   local function ratio(values, i)
     local ratios = {}
     for round = 1, rounds do ratios[round] = values[i][round] / values[1][round] end
-    return {
-      median = median(ratios), low = compare.quantile(ratios, 0.1),
-      high = compare.quantile(ratios, 0.9),
-    }
+    return compare.summary(ratios)
   end
   local results = { calls = n, rounds = rounds }
   for i, peer in ipairs(peers) do

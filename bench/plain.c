@@ -80,8 +80,7 @@ static int read_names(const X509 *certificate) {
     int count = 0;
     for (int i = 0; i < sk_GENERAL_NAME_num(names) && count < 64; i++) {
         int type = 0;
-        const ASN1_STRING *value =
-            GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
+        const ASN1_STRING *value = GENERAL_NAME_get0_value(sk_GENERAL_NAME_value(names, i), &type);
         const char *data = (const char *)ASN1_STRING_get0_data(value);
         size_t length = (size_t)ASN1_STRING_length(value);
         if (type == GEN_IPADD) {

@@ -1,0 +1,50 @@
+--- A directory of certificates, and a frontend in a process of its own that asks for them.
+
+local tcpki = require "tcpki"
+
+local party = {}
+
+local NAMESPACE = "payments.a1b2c"
+
+local function shell(...)
+  return assert(io.popen(string.format(...))):read "l"
+end
+
+--- @treturn table `address`, `port`, `server_name`, `namespace`, `files` (ca, certificate, key),
+-- the same three as text, and `close()`
+function party.start(lua)
+  local directory = shell "mktemp -d"
+  local ca = assert(tcpki.authority.new { subject = { CN = "Bench CA" } })
+  local server = assert(ca:issue {
+    common_name = "localhost", usage = "server", subject_alt_names = { "localhost" },
+  })
+  local client = assert(ca:issue { common_name = "worker", usage = "client" })
+  local self = {
+    address = "127.0.0.1", server_name = "localhost", namespace = NAMESPACE,
+    roots = ca.certificate:pem(), certificate = client.chain:pem(), key = client.key:pem(),
+    files = {
+      ca = directory .. "/ca.pem", certificate = directory .. "/client.pem",
+      key = directory .. "/client.key",
+    },
+  }
+  assert(ca.certificate:write(self.files.ca))
+  assert(client:write(self.files.key, self.files.certificate))
+  assert(server:write(directory .. "/server.key", directory .. "/server.pem"))
+  -- It ends when its input does, and so with us, however that comes about.
+  local child = assert(io.popen(("%s bench/frontend.lua %s %s"):format(lua, directory, NAMESPACE), "w"))
+  for _ = 1, 200 do
+    local file = io.open(directory .. "/port")
+    self.port = file and file:read "l"
+    if file then file:close() end
+    if self.port then break end
+    os.execute "sleep 0.05"
+  end
+  assert(self.port, "the frontend did not start")
+  function self.close()
+    child:close()
+    os.execute("rm -rf " .. directory)
+  end
+  return self
+end
+
+return party
