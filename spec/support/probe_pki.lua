@@ -44,7 +44,7 @@ pki.server_expired =
 -- The options of a probe as a user passes them: PEM text.
 function pki.options(leaf, options)
   local all = {
-    server_ca = pki.server_ca.certificate:pem(), timeout = 10,
+    server_ca = pki.server_ca.certificate:pem(), timeout = 60, -- far from any verdict
     certificate = leaf and leaf.chain:pem(), key = leaf and leaf.key:pem(),
   }
   for name, value in pairs(options or {}) do all[name] = value or nil end

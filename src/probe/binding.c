@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -525,6 +526,19 @@ static int live(lua_State *L) {
     return 1;
 }
 
+/* digest(text) -> SHA-256, 32 bytes */
+static int digest(lua_State *L) {
+    size_t length = 0;
+    const char *text = luaL_checklstring(L, 1, &length);
+    unsigned char hash[EVP_MAX_MD_SIZE];
+    unsigned hash_length = 0;
+    if (EVP_Digest(text, length, hash, &hash_length, EVP_sha256(), NULL) != 1) {
+        return luaL_error(L, "not enough memory");
+    }
+    lua_pushlstring(L, (const char *)hash, hash_length);
+    return 1;
+}
+
 /* now() -> seconds on a clock that nobody sets */
 static int now(lua_State *L) {
     lua_pushnumber(L, clock_now());
@@ -557,6 +571,7 @@ static const luaL_Reg functions[] = {
     {"trace", trace_open},
     {"frontend", frontend_start},
     {"live", live},
+    {"digest", digest},
     {"now", now},
     {NULL, NULL},
 };

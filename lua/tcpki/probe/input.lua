@@ -3,8 +3,20 @@
 -- @module tcpki.probe.input
 
 local core = require "tcpki.core"
+local digest = require("tcpki.probe.core").digest
 
 local input = {}
+
+-- What was found good is not judged again: a row of probes with the same credentials spends its
+-- time on the wire. Only digests of the texts are kept, never a key.
+local known, known_count = {}, 0
+local MOST_KNOWN = 64
+
+local function remember(id, list)
+  if known_count == MOST_KNOWN then known, known_count = {}, 0 end
+  known[id], known_count = list, known_count + 1
+  return list
+end
 
 -- A fault of the input: the word of a cause, and what its {fields} stand for.
 local function refuse(word, fields)
@@ -130,19 +142,12 @@ local function check_pair(material, key, what)
   return refuse("key_mismatch", { subject = tostring(leaf:subject()) })
 end
 
-local function load_pair(material, settings)
-  local text, what = text_of(settings, "certificate", "the certificate")
-  if not text then
-    if what then return nil, what end
-    return true -- a probe without a certificate is a probe too
-  end
+-- The pair, parsed and matched: sets certificate, key and certificates.
+local function check_texts(material, settings, text, what, key_text, key_what)
   local list, fault = certificates_of(text, what)
   if not list then return nil, fault end
   material.certificate, material.certificates = text, list
-
-  local key_text, key_what = text_of(settings, "key", "the key")
   if not key_text then
-    if key_what then return nil, key_what end
     if not has_label(text, "[%u ]*PRIVATE KEY") then return refuse("key_missing", {}) end
     key_text, key_what = text, what
   end
@@ -152,14 +157,38 @@ local function load_pair(material, settings)
   return check_pair(material, key, what)
 end
 
+local function load_pair(material, settings)
+  local text, what = text_of(settings, "certificate", "the certificate")
+  if not text then
+    if what then return nil, what end
+    return true -- a probe without a certificate is a probe too
+  end
+  local key_text, key_what = text_of(settings, "key", "the key")
+  if not key_text and key_what then return nil, key_what end
+  local id = digest(("pair %d %s%s"):format(#text, text, key_text or ""))
+  if known[id] then
+    material.certificate, material.key, material.certificates = text, key_text or text, known[id]
+    return true
+  end
+  local fine, fault = check_texts(material, settings, text, what, key_text, key_what)
+  -- A key that had to be decrypted is asked for anew, with its passphrase.
+  if fine and material.key == (key_text or text) then remember(id, material.certificates) end
+  return fine, fault
+end
+
 local function load_roots(material, settings)
   local text, what = text_of(settings, "server_ca", "the server CA")
   if not text then
     if what then return nil, what end
     return true
   end
-  local list, fault = certificates_of(text, what)
-  if not list then return nil, fault end
+  local id = digest("roots " .. text)
+  local list, fault = known[id]
+  if not list then
+    list, fault = certificates_of(text, what)
+    if not list then return nil, fault end
+    remember(id, list)
+  end
   material.roots, material.root_certificates = text, list
   return true
 end

@@ -26,11 +26,20 @@ local function describe_certificate(certificate, now)
   }
 end
 
+-- Parsed when somebody asks: a success has no use for them.
+local lazy_certificates = {
+  __index = function(peer, name)
+    if name ~= "certificates" then return nil end
+    -- A certificate that we cannot parse is still shown, as its text.
+    local list = core.certificate.parse_all(peer.pem) or {}
+    rawset(peer, name, list)
+    return list
+  end,
+}
+
 local function peer_of(seen)
   local pem = seen.system and seen.system.chain or seen.trace and seen.trace.chain
-  if not pem then return nil end
-  -- A certificate that we cannot parse is still shown, as its text.
-  return { pem = pem, certificates = core.certificate.parse_all(pem) or {} }
+  return pem and setmetatable({ pem = pem }, lazy_certificates)
 end
 
 local function names_of(certificate)
@@ -150,12 +159,22 @@ local function name_alerts(trace)
   return trace
 end
 
+-- What of the server's certificate the sentences and the judgement want, when they want it.
+local server_fields = {
+  server_subject = function(leaf) return tostring(leaf:subject()) end,
+  server_names = names_of,
+}
+
 local function context_of(task, peer, now)
-  local leaf = peer and peer.certificates[1]
-  return {
+  local context = {
     certificates = task.material.certificates, now = now, has_roots = task.material.roots ~= nil,
-    server_subject = leaf and tostring(leaf:subject()), server_names = leaf and names_of(leaf),
   }
+  return setmetatable(context, {
+    __index = function(_, name)
+      local leaf = server_fields[name] and peer and peer.certificates[1]
+      return leaf and server_fields[name](leaf) or nil
+    end,
+  })
 end
 
 local function add_attempts(made, task, climbed, now)
@@ -198,7 +217,8 @@ function result.of(settings, task, climbed)
   made.findings = about.findings
   made.disagreement = judge.disagreement(context, seen)
   add_attempts(made, task, climbed, now)
-  return finish(conclude(made, word, about, fields_of(task, context, seen, about)), task)
+  local fields = word == "ok" and {} or fields_of(task, context, seen, about)
+  return finish(conclude(made, word, about, fields), task)
 end
 
 return result
