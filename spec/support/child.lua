@@ -60,11 +60,19 @@ function child.run(code, options)
   return ok == true, output
 end
 
--- Starts it, and kills it with SIGKILL after some seconds. Returns whether it was still there.
+-- Starts it, waits until it has called ready(), and kills it with SIGKILL some seconds later.
+-- Returns whether it was still there.
 function child.kill_after(seconds, code)
-  local ok = os.execute(("(%s) </dev/null >/dev/null 2>&1 & pid=$!; sleep %.4f; "
-    .. "kill -9 $pid 2>/dev/null; still=$?; wait $pid 2>/dev/null; exit $still")
-    :format(child.command(code), seconds))
+  local mark = os.tmpname()
+  os.remove(mark)
+  local ok = os.execute(([[
+    (%s) </dev/null >/dev/null 2>&1 & pid=$!
+    while [ ! -e %s ] && kill -0 $pid 2>/dev/null; do sleep 0.002; done
+    sleep %.4f; kill -9 $pid 2>/dev/null; still=$?
+    wait $pid 2>/dev/null; exit $still]]):format(child.command(
+      ("local function ready() io.open(%q, 'w'):close() end\n"):format(mark) .. code), mark,
+    seconds))
+  os.remove(mark)
   return ok == true
 end
 
