@@ -62,13 +62,16 @@ static void add_field(luaL_Buffer *buffer, const char *before, const char *name,
     luaL_addvalue(buffer);
 }
 
-/* PATH:LINE:COLUMN: message (code) / subject / hint, each where it is known. */
+/* PATH: line, column: message (code) / subject / hint, each where it is known. */
 static int fault_tostring(lua_State *L) {
     luaL_Buffer buffer;
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_buffinit(L, &buffer);
     add_field(&buffer, "", "path", ": ");
-    add_field(&buffer, "line ", "line", ": ");
+    bool placed = lua_getfield(L, 1, "column") != LUA_TNIL;
+    lua_pop(L, 1);
+    add_field(&buffer, "line ", "line", placed ? "" : ": ");
+    add_field(&buffer, ", column ", "column", ": ");
     add_field(&buffer, "", "message", "");
     add_field(&buffer, " (", "code", ")");
     add_field(&buffer, "\n  certificate: ", "subject", "");
