@@ -187,6 +187,23 @@ describe("a probe of the embedded frontend", function()
       run(server:address(), pki.good, { server_ca = false }).cause)
   end)
 
+  it("takes an intermediate for an anchor, as gRPC core does", function()
+    local sub = assert(pki.server_ca:subordinate { subject = { CN = "Issuing CA" }, days = 10 })
+    local leaf = assert(sub:issue {
+      common_name = "localhost", usage = "server", days = 5,
+      subject_alt_names = { { type = "dns", value = "localhost" } },
+    })
+    local chained <close> = assert(probe.frontend {
+      certificate = leaf.chain, key = leaf.key, client_ca = pki.client_ca.certificate,
+    })
+    for _, anchor in ipairs { pki.server_ca.certificate, sub.certificate, leaf.certificate } do
+      local result = run(chained:address(), pki.good,
+        { server_ca = anchor, server_name = "localhost", trace = "always" })
+      assert.is_true(result.ok, tostring(result))
+      assert.is_nil(result.disagreement)
+    end
+  end)
+
   it("does not take a server by another name", function()
     local result = always("server_name_mismatch", server:address(), pki.good,
       { server_name = "frontend.example" })
@@ -515,6 +532,29 @@ describe("gRPC core", function()
       end
     ]]
     assert.equal("1\n", program.out)
+  end)
+end)
+
+describe("gRPC core and a trace that tell different stories", function()
+  local judge = require "tcpki.probe.judge"
+  local accepted = {
+    ended = "settings", stage = "settings", alpn = "h2", name_matches = true,
+    verification = { ok = true }, timings = { tls = 0.1 },
+  }
+
+  it("are both told, and gRPC core has the verdict", function()
+    local seen = { state = "failed", trace = accepted,
+      system = { code = 14, message = "Socket closed", answered = false } }
+    local context = { certificates = { pki.good.certificate }, now = os.time() }
+    local word, about = judge.attempt(context, seen)
+    assert.equal("client_refused", word)
+    assert.is_false(about.certain)
+    assert.matches("gRPC core failed %(Socket closed%)", judge.disagreement(context, seen))
+
+    seen = { state = "ready", system = { code = 0, answered = true },
+      trace = { ended = "closed", stage = "settings", timings = {} } }
+    assert.equal("ok", (judge.attempt(context, seen)))
+    assert.matches("gRPC core was accepted", judge.disagreement(context, seen))
   end)
 end)
 

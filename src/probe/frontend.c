@@ -1,8 +1,5 @@
 #include "frontend.h"
 
-#include <grpc/byte_buffer.h>
-#include <grpc/byte_buffer_reader.h>
-#include <grpc/slice.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
 #include <signal.h>
@@ -10,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "answers.h"
 #include "compat.h"
+#include "exchange.h"
 #include "library.h"
 
 enum {
@@ -19,31 +16,15 @@ enum {
     LARGEST_REQUEST = 1 << 16,
 };
 
-typedef enum exchange_step { STEP_IDLE, STEP_ACCEPT, STEP_READ, STEP_REPLY } exchange_step;
-
-/* One call after the other; the thread allocates nothing of ours to serve them. */
-typedef struct exchange {
-    exchange_step step;
-    grpc_call *call;
-    grpc_call_details details;
-    grpc_metadata_array metadata;
-    grpc_byte_buffer *request;
-    grpc_byte_buffer *response;
-    answers_reply reply;
-    int cancelled;
-} exchange;
-
 struct frontend {
     frontend *next; /* in the list of those that are open */
     pid_t process;
     int port;
     pthread_t thread;
-    grpc_completion_queue *queue;
-    grpc_server *server;
+    exchange_context calls;
     pthread_mutex_t lock; /* of the identity, which gRPC core's threads fetch */
     frontend_identity identity;
     bool reloaded;
-    answers_known known;
     char **namespaces;
     exchange exchanges[EXCHANGES];
 };
@@ -117,108 +98,6 @@ bool frontend_reload(frontend *open, const frontend_identity *identity) {
     return true;
 }
 
-/* ---- the calls ---- */
-
-static void exchange_accept(frontend *open, exchange *serving) {
-    grpc_call_details_init(&serving->details);
-    grpc_metadata_array_init(&serving->metadata);
-    serving->step = STEP_ACCEPT;
-    if (grpc_server_request_call(open->server, &serving->call, &serving->details,
-                                 &serving->metadata, open->queue, open->queue,
-                                 serving) != GRPC_CALL_OK) {
-        grpc_call_details_destroy(&serving->details);
-        grpc_metadata_array_destroy(&serving->metadata);
-        serving->step = STEP_IDLE;
-    }
-}
-
-static void exchange_finish(exchange *serving) {
-    if (serving->call != NULL) {
-        grpc_call_unref(serving->call);
-    }
-    grpc_byte_buffer_destroy(serving->request);
-    grpc_byte_buffer_destroy(serving->response);
-    answers_free(&serving->reply);
-    grpc_call_details_destroy(&serving->details);
-    grpc_metadata_array_destroy(&serving->metadata);
-    memset(serving, 0, sizeof *serving);
-}
-
-static bool exchange_read(exchange *serving) {
-    grpc_op read = {.op = GRPC_OP_RECV_MESSAGE,
-                    .data.recv_message.recv_message = &serving->request};
-    serving->step = STEP_READ;
-    return grpc_call_start_batch(serving->call, &read, 1, serving, NULL) == GRPC_CALL_OK;
-}
-
-static void prepare_reply(const frontend *open, exchange *serving) {
-    grpc_slice body = grpc_empty_slice();
-    grpc_byte_buffer_reader reader;
-    if (serving->request != NULL && grpc_byte_buffer_reader_init(&reader, serving->request)) {
-        body = grpc_byte_buffer_reader_readall(&reader);
-        grpc_byte_buffer_reader_destroy(&reader);
-    }
-    const grpc_slice *method = &serving->details.method;
-    answers_to(&open->known, (const char *)GRPC_SLICE_START_PTR(*method),
-               GRPC_SLICE_LENGTH(*method), GRPC_SLICE_START_PTR(body), GRPC_SLICE_LENGTH(body),
-               &serving->reply);
-    grpc_slice_unref(body);
-    if (serving->reply.body != NULL) {
-        grpc_slice slice = grpc_slice_from_copied_buffer((const char *)serving->reply.body,
-                                                         serving->reply.body_length);
-        serving->response = grpc_raw_byte_buffer_create(&slice, 1);
-        grpc_slice_unref(slice);
-    }
-}
-
-static bool exchange_reply(const frontend *open, exchange *serving) {
-    prepare_reply(open, serving);
-    const answers_reply *reply = &serving->reply;
-    grpc_slice message = grpc_slice_from_copied_string(reply->message);
-    grpc_metadata details = {0};
-    if (reply->details != NULL) {
-        details.key = grpc_slice_from_static_string("grpc-status-details-bin");
-        details.value =
-            grpc_slice_from_copied_buffer((const char *)reply->details, reply->details_length);
-    }
-    grpc_op operations[4] = {
-        {.op = GRPC_OP_SEND_INITIAL_METADATA},
-        {.op = GRPC_OP_SEND_STATUS_FROM_SERVER,
-         .data.send_status_from_server = {.trailing_metadata_count = reply->details != NULL,
-                                          .trailing_metadata = &details,
-                                          .status = (grpc_status_code)reply->code,
-                                          .status_details = &message}},
-        {.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
-         .data.recv_close_on_server.cancelled = &serving->cancelled},
-        {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = serving->response},
-    };
-    serving->step = STEP_REPLY;
-    bool sent = grpc_call_start_batch(serving->call, operations, serving->response != NULL ? 4 : 3,
-                                      serving, NULL) == GRPC_CALL_OK;
-    grpc_slice_unref(message);
-    if (reply->details != NULL) {
-        grpc_slice_unref(details.value);
-    }
-    return sent;
-}
-
-static void exchange_go_on(frontend *open, exchange *serving, bool succeeded) {
-    bool going = false;
-    if (serving->step == STEP_ACCEPT && !succeeded) {
-        exchange_finish(serving); /* the server shuts down */
-        return;
-    }
-    if (succeeded && serving->step == STEP_ACCEPT) {
-        going = exchange_read(serving);
-    } else if (succeeded && serving->step == STEP_READ) {
-        going = exchange_reply(open, serving);
-    }
-    if (!going) {
-        exchange_finish(serving);
-        exchange_accept(open, serving);
-    }
-}
-
 static bool is_busy(const frontend *open) {
     for (size_t i = 0; i < EXCHANGES; i++) {
         if (open->exchanges[i].step != STEP_IDLE) {
@@ -232,15 +111,15 @@ static void *serve(void *argument) {
     frontend *open = argument;
     bool stopping = false;
     for (size_t i = 0; i < EXCHANGES; i++) {
-        exchange_accept(open, &open->exchanges[i]);
+        exchange_accept(&open->calls, &open->exchanges[i]);
     }
     while (!stopping || is_busy(open)) {
-        grpc_event event =
-            grpc_completion_queue_next(open->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_event event = grpc_completion_queue_next(open->calls.queue,
+                                                      gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.tag == open) {
             stopping = true;
         } else {
-            exchange_go_on(open, event.tag, event.success != 0);
+            exchange_go_on(&open->calls, event.tag, event.success != 0);
         }
     }
     return NULL;
@@ -286,22 +165,23 @@ static void list_add(frontend *open) {
 }
 
 static void frontend_free(frontend *open) {
-    if (open->server != NULL) {
-        grpc_server_destroy(open->server);
+    if (open->calls.server != NULL) {
+        grpc_server_destroy(open->calls.server);
     }
-    if (open->queue != NULL) {
-        grpc_completion_queue_shutdown(open->queue);
-        while (grpc_completion_queue_next(open->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL)
-                   .type != GRPC_QUEUE_SHUTDOWN) {}
-        grpc_completion_queue_destroy(open->queue);
+    if (open->calls.queue != NULL) {
+        grpc_completion_queue_shutdown(open->calls.queue);
+        while (
+            grpc_completion_queue_next(open->calls.queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL)
+                .type != GRPC_QUEUE_SHUTDOWN) {}
+        grpc_completion_queue_destroy(open->calls.queue);
     }
     (void)pthread_mutex_destroy(&open->lock);
     identity_free(&open->identity);
-    for (size_t i = 0; open->namespaces != NULL && i < open->known.namespace_count; i++) {
+    for (size_t i = 0; open->namespaces != NULL && i < open->calls.known.namespace_count; i++) {
         free(open->namespaces[i]);
     }
     free(open->namespaces);
-    free((void *)open->known.server_version);
+    free((void *)open->calls.known.server_version);
     free(open);
 }
 
@@ -315,12 +195,12 @@ static frontend *frontend_new(const frontend_options *options) {
     open->reloaded = true;
     open->namespaces = calloc(options->namespace_count + 1, sizeof *open->namespaces);
     bool copied = open->namespaces != NULL &&
-                  copy_text(&open->known.server_version, options->server_version) &&
+                  copy_text(&open->calls.known.server_version, options->server_version) &&
                   identity_copy(&open->identity, &options->identity);
-    open->known.namespaces = (const char *const *)open->namespaces;
+    open->calls.known.namespaces = (const char *const *)open->namespaces;
     for (size_t i = 0; copied && i < options->namespace_count; i++) {
         open->namespaces[i] = strdup(options->namespaces[i]);
-        open->known.namespace_count++;
+        open->calls.known.namespace_count++;
         copied = open->namespaces[i] != NULL;
     }
     if (!copied) {
@@ -340,7 +220,7 @@ static bool listen_on(frontend *open, const frontend_options *options) {
         grpc_ssl_server_credentials_create_options_using_config_fetcher(request, fetch_identity,
                                                                         open));
     open->port = credentials != NULL
-                     ? grpc_server_add_http2_port(open->server, options->address, credentials)
+                     ? grpc_server_add_http2_port(open->calls.server, options->address, credentials)
                      : 0;
     grpc_server_credentials_release(credentials);
     return open->port > 0;
@@ -355,20 +235,20 @@ static void create_server(frontend *open) {
          .value.integer = LARGEST_REQUEST},
     };
     grpc_channel_args list = {.num_args = sizeof arguments / sizeof *arguments, .args = arguments};
-    open->queue = grpc_completion_queue_create_for_next(NULL);
-    open->server = grpc_server_create(&list, NULL);
-    grpc_server_register_completion_queue(open->server, open->queue, NULL);
+    open->calls.queue = grpc_completion_queue_create_for_next(NULL);
+    open->calls.server = grpc_server_create(&list, NULL);
+    grpc_server_register_completion_queue(open->calls.server, open->calls.queue, NULL);
 }
 
 static void stop_server(frontend *open) {
-    grpc_server_shutdown_and_notify(open->server, open->queue, open);
-    grpc_server_cancel_all_calls(open->server);
+    grpc_server_shutdown_and_notify(open->calls.server, open->calls.queue, open);
+    grpc_server_cancel_all_calls(open->calls.server);
 }
 
 /* A server must be shut down before it is destroyed, even one that never served. */
 static void discard_server(frontend *open) {
     stop_server(open);
-    (void)grpc_completion_queue_next(open->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+    (void)grpc_completion_queue_next(open->calls.queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     frontend_free(open);
 }
 
@@ -392,7 +272,7 @@ frontend_outcome frontend_open(const frontend_options *options, frontend **opene
         discard_server(open);
         return FRONTEND_CANNOT_LISTEN;
     }
-    grpc_server_start(open->server);
+    grpc_server_start(open->calls.server);
     if (!start_thread(open)) {
         discard_server(open);
         return FRONTEND_MEMORY;

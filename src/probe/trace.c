@@ -81,23 +81,34 @@ static bool use_key(SSL_CTX *context, const char *pem) {
     return used;
 }
 
-static bool use_roots(SSL_CTX *context, const char *pem) {
-    if (pem == NULL) {
-        return SSL_CTX_set_default_verify_paths(context) == 1;
-    }
+/* The file that gRPC core would take in place of the system's roots, where it is named. */
+static bool use_system_roots(SSL_CTX *context) {
+    const char *named = getenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH");
+    bool used = named != NULL && SSL_CTX_load_verify_locations(context, named, NULL) == 1;
+    return used || SSL_CTX_set_default_verify_paths(context) == 1;
+}
+
+static bool use_given_roots(X509_STORE *store, const char *pem) {
     BIO *memory = memory_of(pem);
-    X509_STORE *store = SSL_CTX_get_cert_store(context);
     bool used = memory != NULL;
     X509 *root;
     while (used && (root = PEM_read_bio_X509(memory, NULL, no_passphrase, NULL)) != NULL) {
         used = X509_STORE_add_cert(store, root) == 1;
         X509_free(root);
     }
+    BIO_free(memory);
+    return used;
+}
+
+static bool use_roots(SSL_CTX *context, const char *pem) {
+    X509_STORE *store = SSL_CTX_get_cert_store(context);
+    bool used = pem != NULL ? use_given_roots(store, pem) : use_system_roots(context);
     if (used) {
         ERR_clear_error();
     }
-    BIO_free(memory);
-    return used;
+    /* As gRPC core does: whatever is given is an anchor, an intermediate or a leaf as well. */
+    return used &&
+           X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_TRUSTED_FIRST) == 1;
 }
 
 static SSL_CTX *create_context(const trace *running) {
