@@ -13,20 +13,21 @@
 ** That takes as long as half a verification, which looks at every signature anyhow.
 */
 static bool issued(X509 *certificate, X509 *issuer) {
+    if (X509_check_issued(issuer, certificate) != X509_V_OK) {
+        return false;
+    }
     if (X509_get0_authority_key_id(certificate) != NULL &&
         X509_get0_subject_key_id(issuer) != NULL) {
-        return X509_check_issued(issuer, certificate) == X509_V_OK;
+        return true;
     }
-    return pki_certificate_issued_by(certificate, issuer);
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+    return key != NULL && X509_verify(certificate, key) == 1;
 }
 
 /* The first certificate of the heap that issued this one and is not yet on the path. */
-static long issuer_of(X509 *const *certificates, size_t count, const int *place,
-                      const unsigned long *subjects, size_t child) {
-    unsigned long wanted =
-        X509_NAME_hash_ex(X509_get_issuer_name(certificates[child]), NULL, NULL, NULL);
+static long issuer_of(X509 *const *certificates, size_t count, const int *place, size_t child) {
     for (size_t i = 0; i < count; i++) {
-        if (i != child && subjects[i] == wanted && place[i] == PKI_CHAIN_FOREIGN &&
+        if (i != child && place[i] == PKI_CHAIN_FOREIGN &&
             issued(certificates[child], certificates[i])) {
             return (long)i;
         }
@@ -35,15 +36,13 @@ static long issuer_of(X509 *const *certificates, size_t count, const int *place,
 }
 
 /* The certificate that is the issuer of none: there must be exactly one. */
-static bool find_leaf(X509 *const *certificates, size_t count, const int *place,
-                      const unsigned long *subjects, long *leaf, pki_fault *fault) {
+static bool find_leaf(X509 *const *certificates, size_t count, const int *place, long *leaf,
+                      pki_fault *fault) {
     *leaf = -1;
     for (size_t i = 0; i < count; i++) {
         bool issues = false;
         for (size_t j = 0; j < count && !issues; j++) {
             issues = i != j && place[i] != PKI_CHAIN_DUPLICATE && place[j] != PKI_CHAIN_DUPLICATE &&
-                     subjects[i] == X509_NAME_hash_ex(X509_get_issuer_name(certificates[j]), NULL,
-                                                      NULL, NULL) &&
                      issued(certificates[j], certificates[i]);
         }
         if (issues || place[i] == PKI_CHAIN_DUPLICATE) {
@@ -62,12 +61,11 @@ static bool find_leaf(X509 *const *certificates, size_t count, const int *place,
     return *leaf >= 0 || pki_fail(fault, PKI_SEVERAL_LEAVES, "no certificate can be the leaf");
 }
 
-static void mark_duplicates(X509 *const *certificates, size_t count, int *place,
-                            const unsigned long *subjects) {
+static void mark_duplicates(X509 *const *certificates, size_t count, int *place) {
     for (size_t i = 0; i < count; i++) {
         place[i] = PKI_CHAIN_FOREIGN;
         for (size_t j = 0; j < i; j++) {
-            if (subjects[i] == subjects[j] && X509_cmp(certificates[i], certificates[j]) == 0) {
+            if (X509_cmp(certificates[i], certificates[j]) == 0) {
                 place[i] = PKI_CHAIN_DUPLICATE;
                 break;
             }
@@ -82,21 +80,13 @@ bool pki_chain_order(X509 *const *certificates, size_t count, long leaf, int *pl
     if (count == 0) {
         return pki_fail(fault, PKI_EMPTY, "there is no certificate");
     }
-    unsigned long *subjects = OPENSSL_malloc(count * sizeof *subjects);
-    if (subjects == NULL) {
-        return pki_fail_memory(fault);
-    }
-    for (size_t i = 0; i < count; i++) {
-        subjects[i] = X509_NAME_hash_ex(X509_get_subject_name(certificates[i]), NULL, NULL, NULL);
-    }
-    mark_duplicates(certificates, count, place, subjects);
-    bool done = leaf >= 0 || find_leaf(certificates, count, place, subjects, &leaf, fault);
+    mark_duplicates(certificates, count, place);
+    bool done = leaf >= 0 || find_leaf(certificates, count, place, &leaf, fault);
     for (long at = leaf; done && at >= 0;) {
         place[at] = (int)(*chain_length)++;
         X509 *certificate = certificates[at];
         *complete = pki_certificate_issued_by(certificate, certificate);
-        at = *complete ? -1 : issuer_of(certificates, count, place, subjects, (size_t)at);
+        at = *complete ? -1 : issuer_of(certificates, count, place, (size_t)at);
     }
-    OPENSSL_free(subjects);
     return done;
 }

@@ -12,6 +12,7 @@
     X(TEXT, "text")                          \
     X(BYTE_ORDER_MARK, "byte_order_mark")    \
     X(NUL, "nul")                            \
+    X(CONTROL, "control")                    \
     X(CONTROL_Z, "control_z")                \
     X(NON_ASCII, "non_ascii")                \
     X(BARE_BASE64, "bare_base64")            \

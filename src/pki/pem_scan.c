@@ -177,6 +177,8 @@ static void describe_between(const pki_pem_scanner *scanner, pki_pem_part *part,
             }
             if (c >= 0x80) {
                 note(scanner, part, PKI_PEM_NON_ASCII, at);
+            } else if (c < 0x20 || c == 0x7f) {
+                note(scanner, part, PKI_PEM_CONTROL, at);
             }
             dash = dash || c == '-' || c >= 0x80;
         }

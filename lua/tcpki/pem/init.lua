@@ -9,7 +9,7 @@ local pem = {
   encode = core.pem.encode,
 }
 
-local rooms = { lint = "tcpki.pem.lint", repair = "tcpki.pem.repair", verdicts = "tcpki.pem.verdicts", quote = "tcpki.pem.quote" }
+local rooms = { lint = "tcpki.pem.lint", repair = "tcpki.pem.repair", quote = "tcpki.pem.quote" }
 
 return setmetatable(pem, {
   __index = function(self, name)

@@ -42,13 +42,21 @@ local function lint_label(findings, part, label)
   if known_to_openssl_only[part.label] then
     add(findings, part, "openssl_label", "error", ("only OpenSSL knows the label %s"):format(part.label),
       ("write it as %s"):format(known_to_openssl_only[part.label]), "Go, rustls and Java pass over the block in silence")
-  elseif label and label ~= part.label and kind.family(part.label) ~= "other"
-    and not (part.label == "NEW CERTIFICATE REQUEST" and label == "CERTIFICATE REQUEST") then
+  elseif label and label ~= part.label and not (part.label == "NEW CERTIFICATE REQUEST" and label == "CERTIFICATE REQUEST") then
     add(findings, part, "wrong_label", "error", ("the label says %s, the content is a %s"):format(part.label, label),
       ("label it %s"):format(label), "most readers")
   elseif not label and part.headers == nil and kind.family(part.label) ~= "other" then
     add(findings, part, "bad_content", "error", ("what the block holds is not a %s"):format(part.label),
       "copy the text again, whole", "every reader")
+  end
+end
+
+-- Headers say that a traditional key is encrypted; on anything else they make readers pass over the block.
+local function lint_headers(findings, part)
+  if part.headers and not (part.family == "key" and part.headers:find "ENCRYPTED") then
+    findings:add { code = "headers", severity = "error", message = "the block has headers", line = part.notes.headers.line,
+      who = "Go passes over a certificate with headers in silence; rustls and Java refuse it",
+      hint = "remove the lines up to the empty one" }
   end
 end
 
@@ -178,6 +186,7 @@ return function(text, given)
       local label = part.der and kind.label(part.der)
       part.family = kind.family(label or part.label)
       lint_label(findings, part, label)
+      lint_headers(findings, part)
       if part.family == "key" then
         lint_key(findings, part, label)
       end

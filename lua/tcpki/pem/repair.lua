@@ -85,10 +85,15 @@ local function mend_block(text, part, changes)
     end
   end
   if part.headers then
-    if part.notes.bad_character or not part.der then
-      return uncertain(part, "headers")
+    if part.headers:find "ENCRYPTED" then
+      if kind.family(part.label) ~= "key" then
+        return uncertain(part, "headers", "the headers say that the block is encrypted, and it is no key")
+      end
+      return true, changed
     end
-    return true, changed
+    changes[#changes + 1] = { line = part.notes.headers.line, code = "headers", message = "the headers were left out" }
+    part.headers = nil
+    changed = true
   end
   local label = kind.label(part.der)
   if not label then
@@ -108,7 +113,7 @@ end
 
 local function between(text, part, changes)
   for _, word in ipairs(notes_of(part)) do
-    if word == "orphan_end" or word == "like_armour" or word == "bare_base64" then
+    if word == "orphan_end" or word == "like_armour" or word == "bare_base64" or word == "control" then
       return uncertain(part, word)
     end
   end

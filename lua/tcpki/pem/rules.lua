@@ -9,6 +9,8 @@ local LOST = "OpenSSL, Go, rustls and gRPC skip the block in silence"
 return {
   nul = { "info", "there is a NUL in the text between the blocks" },
   control_z = { "info", "there is a Ctrl-Z in the text between the blocks" },
+  control = { "warning", "there are control characters in the text between the blocks", "nobody, but it may be binary",
+    "check that no DER stands there" },
   bare_base64 = { "warning", "base64 stands outside of any block", "every reader passes over it",
     "if it is an object, put its BEGIN and END lines around it" },
   orphan_end = { "error", "an END line has no BEGIN line", "every reader passes over what stood before it",
