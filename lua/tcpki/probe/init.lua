@@ -103,7 +103,7 @@ end
 -- @param[opt] settings.server_ca PEM text or an object; the system's roots without it
 -- @tparam[opt] string settings.server_ca_path
 -- @tparam[opt] string settings.server_name SNI and the name to verify; the host without it
--- @tparam[opt=10] number settings.timeout seconds for all of it
+-- @tparam[opt=10] number settings.timeout seconds for all that goes over the network
 -- @param[opt] settings.health true, or the service to check with grpc.health.v1
 -- @tparam[opt="on_failure"] string settings.trace `on_failure`, `always` or `never`
 -- @treturn table
@@ -111,7 +111,6 @@ end
 function probe.run(settings)
   check(settings)
   local task = { now = core.now, started = core.now(), trace = settings.trace or "on_failure" }
-  task.deadline = task.started + (settings.timeout or 10)
   local where, message, hint = address.parse(settings.address)
   if not where then
     return result.early(settings, task, "bad_address",
@@ -123,6 +122,8 @@ function probe.run(settings)
   local material, fault = input.load(settings)
   if not material then return result.early(settings, task, fault.word, fault.fields) end
   task.material = material
+  -- From here on: to open an encrypted key takes a time of its own, and none of the network's.
+  task.deadline = core.now() + (settings.timeout or 10)
   local climbed = ladder.climb(task)
   if climbed.resolve_fault then
     return result.early(settings, task, resolve_cause(climbed.resolve_fault))
