@@ -69,7 +69,7 @@ else
 PROBE_FOUND := $(PROBE)
 endif
 
-.PHONY: build core probe deps demo test test-server test-install bench lint format docs asan stress oom \
+.PHONY: build core probe deps demo test test-server test-install conformance bench lint format docs asan stress oom \
         fuzz install clean help
 .DEFAULT_GOAL := build
 
@@ -171,6 +171,14 @@ test-server:  ## the specs that need the real Temporal server (builds it once, w
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)
 	$(BUSTED) --run=install
+
+# The cases come beside the clone: they are too large to be in it.
+CONFORMANCE ?= ../shared/conformance/x509-limbo.jsonl.xz
+
+conformance:  ## chain:verify over x509-limbo and BetterTLS (CONFORMANCE=FILE)
+	$(call need,build probe test)
+	$(AGAIN) build
+	$(PATHS) $(LUA) test/limbo/run.lua "$(CONFORMANCE)"
 
 bench:  ## beside plain C and luaossl, as ratios
 	$(call need,build probe bench)

@@ -32,6 +32,8 @@ external_dependencies = {
 
 test_dependencies = {
   "busted >= 2.1",
+  "lua-cjson >= 2.1",
+  "lyaml >= 6.2",
 }
 
 -- Not `builtin`: the probe is linked with -z nodelete and from what protobuf-c generates.

@@ -38,16 +38,16 @@ end
 -- What a literal block cannot hold (a CR, a tab where YAML has none, other control characters) goes into a string.
 function forms.yaml(text)
   if text == "" or text:find "[^\n\32-\126]" then
-    return forms.json(text)
+    return forms.json(text) .. "\n"
   end
   local ending = text:match "\n*$"
   local chomping = ending == "" and "-" or ending == "\n" and "" or "+"
   local body = text:sub(1, #text - #ending)
   if body == "" then
-    return forms.json(text)
+    return forms.json(text) .. "\n"
   end
   local block = body:gsub("([^\n]+)", "  %1")
-  return "|2" .. chomping .. "\n" .. block .. ending
+  return "|2" .. chomping .. "\n" .. block .. (ending == "" and "\n" or ending)
 end
 
 -- For Kubernetes Secrets (data:) and the certData of a Temporal server: one line, padded.
@@ -56,8 +56,8 @@ forms.base64 = base64
 --- Quotes a text.
 -- @function quote
 -- @tparam string text
--- @tparam string form "env" (a shell word), "json" (a string), "yaml" (a block for a key at the left margin; the text
--- goes right behind `key: `), "base64"
+-- @tparam string form "env" (a shell word), "json" (a string), "yaml" (a block for a key at the left margin, its last
+-- line end included: it goes right behind `key: `), "base64"
 -- @treturn[1] string
 -- @treturn[2] nil
 -- @treturn[2] fault `bad_name` where the form cannot carry the text (a NUL in a shell word)

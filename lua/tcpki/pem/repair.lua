@@ -147,6 +147,15 @@ local function bare(text, changes)
   return core.pem.encode(label, der)
 end
 
+local function has_block(parts)
+  for _, part in ipairs(parts) do
+    if part.kind == "block" then
+      return true
+    end
+  end
+  return false
+end
+
 --- Repairs a text.
 -- @tparam string text
 -- @treturn[1] string canonical PEM (RFC 7468 strict), or the text itself where every client reads it as it is
@@ -172,12 +181,19 @@ return function(text)
   if not parts then
     return nil, err
   end
-  local out, dirty, blocks = {}, #peeled > 0, 0
+  if not has_block(parts) then
+    local pem
+    pem, err = bare(beneath, changes)
+    if not pem then
+      return nil, err
+    end
+    return pem, changes
+  end
+  local out, dirty = {}, #peeled > 0
   local outside = {}
   for _, part in ipairs(parts) do
     local ok, changed
     if part.kind == "block" then
-      blocks = blocks + 1
       ok, changed = mend_block(beneath, part, changes)
       if ok then
         out[#out + 1] = part.headers and with_headers(part) or core.pem.encode(part.label, part.der)
@@ -189,14 +205,6 @@ return function(text)
       return nil, changed
     end
     dirty = dirty or changed or false
-  end
-  if blocks == 0 then
-    local pem
-    pem, err = bare(beneath, changes)
-    if not pem then
-      return nil, err
-    end
-    return pem, changes
   end
   if not dirty then
     return text, {}
