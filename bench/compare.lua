@@ -32,11 +32,6 @@ function compare.summary(values)
   }
 end
 
---- The summary of the ratios turned over.
-function compare.inverse(summary)
-  return { median = 1 / summary.median, low = 1 / summary.high, high = 1 / summary.low }
-end
-
 -- Garbage is part of the work that made it: it is collected before the clock stops. What others
 -- left is collected before it starts.
 local function timed(run, n)
@@ -60,12 +55,12 @@ local function batch_size(run)
 end
 
 --- Runs all peers in rounds.
--- @tparam {table,…} peers `{ name =, run = function(n) }`; the first is ours; a peer with
--- `skipped` instead of `run` is carried along
+-- @tparam {table,…} peers `{ name =, run = function(n) }`; the others are compared with the first,
+-- and one that has `skipped` instead of `run` is carried along
 -- @tparam[opt] table given `rounds`, `batch`
 -- @treturn {table,…} a peer each: `name`, `cpu` and `wall` (median seconds per call), and,
--- but for ours, `cpu_ratio` and `wall_ratio` { median =, low =, high = }: its time over ours,
--- so that 1 is even and less than 1 is where we are slower
+-- but for the first, `cpu_ratio` and `wall_ratio` { median =, low =, high = }: its time over that
+-- of the first
 function compare.rounds(peers, given)
   given = given or {}
   local rounds = given.rounds or ROUNDS

@@ -31,7 +31,8 @@ function party.start(lua)
   assert(client:write(self.files.key, self.files.certificate))
   assert(server:write(directory .. "/server.key", directory .. "/server.pem"))
   -- It ends when its input does, and so with us, however that comes about.
-  local child = assert(io.popen(("%s bench/frontend.lua %s %s"):format(lua, directory, NAMESPACE), "w"))
+  local command = ("%s bench/frontend.lua %s %s"):format(lua, directory, NAMESPACE)
+  local child = assert(io.popen(command, "w"))
   for _ = 1, 200 do
     local file = io.open(directory .. "/port")
     self.port = file and file:read "l"

@@ -39,12 +39,12 @@ local luaossl = {}
 
 local function load_luaossl()
   local x509, pkey = require "openssl.x509", require "openssl.pkey"
-  local store, chain = require "openssl.x509.store", require "openssl.x509.chain"
+  local store, stack = require "openssl.x509.store", require "openssl.x509.chain"
   local extension, name = require "openssl.x509.extension", require "openssl.x509.name"
   local bignum, rand = require "openssl.bignum", require "openssl.rand"
   local trusted = store.new():add(x509.new(root.certificate:pem()))
   local first, second = chain_pem:match "(.-%-%-%-%-%-END CERTIFICATE%-%-%-%-%-\n)(.*)"
-  local parsed, untrusted = x509.new(first), chain.new():add(x509.new(second))
+  local parsed, untrusted = x509.new(first), stack.new():add(x509.new(second))
   local ca, ca_key = x509.new(issuing.certificate:pem()), pkey.new(issuing.key:pem())
   local leaf_key = pkey.new(key:pem())
 
@@ -96,7 +96,7 @@ local function load_luaossl()
       for block in chain_pem:gmatch "%-%-%-%-%-BEGIN .-%-%-%-%-%-END CERTIFICATE%-%-%-%-%-" do
         blocks[#blocks + 1] = x509.new(block)
       end
-      local rest = chain.new()
+      local rest = stack.new()
       for i = 2, #blocks do rest:add(blocks[i]) end
       assert(trusted:verify(blocks[1], rest))
     end
@@ -161,17 +161,18 @@ local cases = {
 local rows = {}
 for _, case in ipairs(cases) do
   if not arg[1] or case.peer:find(arg[1]) then
-    local run = luaossl[case.peer]
+    local theirs = luaossl[case.peer]
     local results = compare.rounds {
       { name = "tcpki", run = case.ours },
       { name = "plain C", run = case.plain },
-      { name = "luaossl", run = run, skipped = not run and (why or "not offered") },
+      { name = "luaossl", run = theirs, skipped = not theirs and why },
     }
+    local ratio = results[2].cpu_ratio
     rows[#rows + 1] = {
-      case.name, report.rate(results[1].cpu), report.rate(results[2].cpu),
-      report.ratio(results[2].cpu_ratio), (">= %.2f"):format(case.aim),
-      report.verdict(results[2].cpu_ratio.median >= case.aim), report.skipped(results[3])
-        or report.rate(results[3].cpu), results[3].cpu_ratio and report.ratio(results[3].cpu_ratio) or "",
+      case.name, report.rate(results[1].cpu), report.rate(results[2].cpu), report.ratio(ratio),
+      (">= %.2f"):format(case.aim), report.verdict(ratio.median >= case.aim),
+      report.skipped(results[3]) or report.rate(results[3].cpu),
+      results[3].cpu_ratio and report.ratio(results[3].cpu_ratio) or "",
     }
   end
 end

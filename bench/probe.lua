@@ -11,19 +11,32 @@ local wire = require "wire"
 
 local AIM = 1.1
 
-local function run(n)
+local function probe_with(certificate, server_ca)
+  local result = probe.run {
+    address = to.address .. ":" .. to.port, server_name = to.server_name,
+    namespace = to.namespace, certificate = certificate, key = to.key, server_ca = server_ca,
+  }
+  if not result.ok then error(tostring(result)) end
+end
+
+local function ours(n)
+  for _ = 1, n do probe_with(to.certificate, to.roots) end
+end
+
+-- The probe remembers texts that it found good; a remark makes each of these a new one.
+local remarks = 0
+local function unknown(n)
   for _ = 1, n do
-    local result = probe.run {
-      address = to.address .. ":" .. to.port, server_name = to.server_name,
-      namespace = to.namespace, certificate = to.certificate, key = to.key, server_ca = to.roots,
-    }
-    if not result.ok then error(tostring(result)) end
+    remarks = remarks + 1
+    local remark = ("# %d\n"):format(remarks)
+    probe_with(remark .. to.certificate, remark .. to.roots)
   end
 end
 
 local results = compare.rounds({
-  { name = "tcpki.probe.run", run = run },
   { name = "bare gRPC core, same arguments and RPCs", run = function(n) wire.bare(to, n) end },
+  { name = "tcpki.probe.run", run = ours },
+  { name = "tcpki.probe.run, other credentials every time", run = unknown },
   { name = "raw libssl handshake", run = function(n) wire.handshake(to, n) end },
 }, { batch = 10 })
 to.close()
@@ -32,16 +45,12 @@ local rows = {}
 for i, result in ipairs(results) do
   rows[i] = { result.name, report.milliseconds(result.cpu), report.milliseconds(result.wall) }
   if i > 1 then
-    local cpu, wall = compare.inverse(result.cpu_ratio), compare.inverse(result.wall_ratio)
-    table.move({ report.ratio(cpu), report.ratio(wall) }, 1, 2, 4, rows[i])
-    if i == 2 then
-      table.move({
-        ("<= %.1f"):format(AIM), report.verdict(cpu.median <= AIM and wall.median <= AIM),
-      }, 1, 2, 6, rows[i])
-    end
+    rows[i][4], rows[i][5] = report.ratio(result.cpu_ratio), report.ratio(result.wall_ratio)
   end
 end
+local cpu, wall = results[2].cpu_ratio.median, results[2].wall_ratio.median
+rows[2][6], rows[2][7] = ("<= %.1f"):format(AIM), report.verdict(cpu <= AIM and wall <= AIM)
 
-report.print("The probe in process: time of one; ratio = ours over theirs, less is better", {
-  "", "CPU", "wall", "CPU ratio", "wall ratio", "aim", "",
+report.print("The probe in process: time of one, and over that of bare gRPC core; less is better", {
+  "", "CPU", "wall", "CPU of bare", "wall of bare", "aim", "",
 }, rows)
