@@ -48,7 +48,7 @@ static bool load_pair(SSL_CTX *context, const target *to) {
 static int connect_to(const target *to) {
     int one = 1;
     struct sockaddr_in address = {.sin_family = AF_INET};
-    address.sin_port = htons((unsigned short)atoi(to->port));
+    address.sin_port = htons((unsigned short)strtol(to->port, NULL, 10));
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     if (fd < 0 || inet_pton(AF_INET, to->address, &address.sin_addr) != 1 ||
         connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ||

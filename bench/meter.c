@@ -39,6 +39,7 @@ static int meter_run(lua_State *L) {
     enum { ARGUMENTS = 32 };
     char *arguments[ARGUMENTS + 1];
     luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
     int count = (int)lua_rawlen(L, 1);
     luaL_argcheck(L, count > 0 && count <= ARGUMENTS, 1, "from 1 to 32 words expected");
     luaL_checkstack(L, ARGUMENTS + 4, NULL);
@@ -54,10 +55,11 @@ static int meter_run(lua_State *L) {
     (void)posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
     pid_t child = 0;
     double start = seconds_of(CLOCK_MONOTONIC);
-    int error = posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ);
+    const char *program = luaL_checkstring(L, 2); /* the first word, which stays on the stack */
+    int error = posix_spawnp(&child, program, &actions, NULL, arguments, environ);
     (void)posix_spawn_file_actions_destroy(&actions);
     if (error != 0) {
-        return luaL_error(L, "%s: %s", arguments[0], strerror(error));
+        return luaL_error(L, "%s: %s", program, strerror(error));
     }
     int status = 0;
     struct rusage used;

@@ -155,14 +155,15 @@ static bool set_names(X509 *certificate, const X509 *authority) {
 static bool issue(const state *held) {
     X509 *certificate = X509_new();
     time_t now = time(NULL);
-    bool done = X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
-                set_names(certificate, held->authority) &&
-                ASN1_TIME_set(X509_getm_notBefore(certificate), now - 600) != NULL &&
-                ASN1_TIME_set(X509_getm_notAfter(certificate), now + DAYS * 86400) != NULL &&
-                X509_cmp_time(X509_get0_notAfter(held->authority), &now) > 0 &&
-                X509_set_pubkey(certificate, held->key) == 1 &&
-                add_extensions(certificate, held->authority) &&
-                X509_sign(certificate, held->authority_key, EVP_sha256()) > 0;
+    bool done =
+        X509_set_version(certificate, X509_VERSION_3) == 1 && set_serial(certificate) &&
+        set_names(certificate, held->authority) &&
+        ASN1_TIME_set(X509_getm_notBefore(certificate), now - 600) != NULL &&
+        ASN1_TIME_set(X509_getm_notAfter(certificate), now + (time_t)DAYS * 86400) != NULL &&
+        X509_cmp_time(X509_get0_notAfter(held->authority), &now) > 0 &&
+        X509_set_pubkey(certificate, held->key) == 1 &&
+        add_extensions(certificate, held->authority) &&
+        X509_sign(certificate, held->authority_key, EVP_sha256()) > 0;
     X509_free(certificate);
     return done;
 }
