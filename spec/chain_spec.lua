@@ -431,6 +431,16 @@ describe("tcpki.chain", function()
       assert.matches("signature", err.openssl[1])
     end)
 
+    it("gives OpenSSL's own words for what has no word here", function()
+      local err = refused("not_verified", 0, under(lower, {
+        extensions = { { oid = "1.2.3.4", der = "\5\0", critical = true } } }))
+      assert.matches("critical extension", err.message)
+      local bare = make_authority(root, { subject = { CN = "bare" }, key_usage = {} })
+      err = refused("not_verified", 1,
+        assert(chain.new { make(bare, {}), bare.certificate }))
+      assert.equal("CN=bare", err.subject)
+    end)
+
     it("asks every issuer's CRL where CRLs are passed", function()
       local function crls()
         return { assert(root:crl()), assert(middle:crl()), assert(lower:crl()) }

@@ -260,6 +260,17 @@ describe("tcpki.file", function()
       assert.equal("/dev/zero", expect.fault("too_large", file.read "/dev/zero").path)
     end)
 
+    it("says so where the memory does not suffice", function()
+      if (os.getenv "BUILD" or ""):find "asan" then
+        pending "the address sanitizer needs more address space than any limit leaves"
+        return
+      end
+      local path = directory:path "large"
+      assert(os.execute("truncate -s 60M " .. path))
+      assert.matches("^out_of_memory", code_in_child(([[tcpki.file.read("%s")]]):format(path),
+        { before = "ulimit -v 50000;" }))
+    end)
+
     it("names the path that it cannot read", function()
       local missing = directory:path "missing"
       assert.equal(missing, expect.fault("not_found", file.read(missing)).path)
