@@ -236,7 +236,7 @@ build/asan/oom-host: test/oom/host.c
 	  $(shell $(PKG_CONFIG) --libs $(LUA_PC)) $(OPENSSL_LINK) -lcrypto
 
 install: build  ## into LUADIR and LIBDIR (PREFIX, DESTDIR)
-	tools/install $(BUILD) $(DESTDIR)$(LUADIR) $(DESTDIR)$(LIBDIR)
+	tools/install $(BUILD) $(DESTDIR)$(LUADIR) $(DESTDIR)$(LIBDIR) $(CORE) $(if $(filter yes,$(PROBE_FOUND)),$(PROBE_CORE))
 
 clean:  ## all that was built
 	rm -rf build

@@ -141,11 +141,28 @@ describe("the Temporal server #server", function()
     temporal:trust(2, temporal.authority.certificate:pem())
   end)
 
+  it("is what examples/smoke_test.lua asks", function()
+    local function smoke_test(certificate)
+      local handle = assert(io.popen(([[
+        TEMPORAL_ADDRESS=%s TEMPORAL_NAMESPACE=temporal-system \
+        TEMPORAL_TLS_CLIENT_CERT_PATH=%s TEMPORAL_TLS_CLIENT_KEY_PATH=%s \
+        TEMPORAL_TLS_SERVER_CA_CERT_PATH=%s \
+        lua5.4 examples/smoke_test.lua 2>&1 </dev/null]]):format(temporal.address, certificate,
+        temporal:path "client.key", temporal:path "server-ca.pem")))
+      local output = handle:read "a"
+      local _, _, code = handle:close()
+      return code, output
+    end
+    local code, output = smoke_test(temporal:path "client.pem")
+    assert.equal(0, code, output)
+    assert.matches("temporal-system REGISTERED", output, 1, true)
+    code, output = smoke_test(temporal:path "server-ca.pem")
+    assert.equal(1, code, output)
+    assert.matches("key_mismatch", output, 1, true)
+  end)
+
   it("takes the same files from the Python SDK", function()
     local python = assert(server.counterpart "python")
-    local leaf = temporal.client
-    assert(leaf.key:write(temporal:path "python.key"))
-    assert(leaf.chain:write(temporal:path "python.pem"))
     assert(tcpki.file.write(temporal:path "python.py", [[
 import asyncio, sys
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
@@ -161,8 +178,8 @@ async def main(address, directory):
         namespace="temporal-system",
         tls=TLSConfig(
             server_root_ca_cert=read(directory + "/server-ca.pem"),
-            client_cert=read(directory + "/python.pem"),
-            client_private_key=read(directory + "/python.key"),
+            client_cert=read(directory + "/client.pem"),
+            client_private_key=read(directory + "/client.key"),
         ),
     )
     service = client.workflow_service

@@ -4,7 +4,8 @@
 --   local temporal = assert(server.start())
 --   temporal.address, temporal.server_ca (PEM), temporal.authority (a client CA), temporal.client
 --   temporal:trust(1, pem)   replaces the first of the two files of trusted client CAs
---   temporal:stop()
+--   temporal:path "client.pem", "client.key", "server-ca.pem": the same as files
+--   temporal:stop(), temporal:remove()
 
 local tcpki = require "tcpki"
 local probe = require "tcpki.probe"
@@ -242,6 +243,8 @@ function server.start()
 
   self.authority = assert(tcpki.authority.new { subject = { CN = "Client CA A" }, days = 30 })
   self.client = assert(self.authority:issue { common_name = "worker", usage = "client", days = 10 })
+  assert(self.client.key:write(self:path "client.key"))
+  assert(self.client.chain:write(self:path "client.pem"))
   self:trust(1, self.authority.certificate:pem())
   self:trust(2, self.authority.certificate:pem())
 
