@@ -2,8 +2,9 @@
 --
 --   lua5.4 examples/rotate_and_probe.lua
 --
--- The frontend is the embedded one; against your own, replace its address in `check` and leave
--- `serve` out. Everything is written to a directory of its own, which is removed at the end.
+-- The frontend is the embedded one; against your own, replace its address in `check`, and give the new
+-- bundle to your server where `reload` stands. Everything is written to a directory of its own, which is
+-- removed at the end.
 
 local tcpki = require "tcpki"
 local probe = require "tcpki.probe"
@@ -24,22 +25,12 @@ local server_ca = assert(tcpki.authority.new { subject = { O = "Acme", CN = "Acm
 local server = assert(server_ca:issue { common_name = "localhost", usage = "server", subject_alt_names = { "localhost" } })
 assert(server_ca.certificate:write(path "server-ca.pem"))
 
--- A frontend that accepts the clients of these CAs.
-local function serve(accepted)
-  return assert(probe.frontend {
-    certificate = server.chain,
-    key = server.key,
-    client_ca = accepted,
-    namespaces = { "payments" },
-  })
-end
-
 local failures = 0
 
 -- One probe with the files of a worker; `expected` is the cause that this step of a rotation wants.
-local function check(frontend, name, expected)
+local function check(address, name, expected)
   local result = probe.run {
-    address = frontend:address(),
+    address = address,
     server_name = "localhost",
     namespace = "payments",
     certificate_path = path(name .. ".pem"),
@@ -62,9 +53,13 @@ print("   " .. tostring(old_ca.certificate))
 print("   " .. tostring(old.certificate))
 
 say "The frontend accepts this CA: the worker is let in."
-local frontend <close> = serve(tcpki.bundle.new { old_ca.certificate })
-check(frontend, "old", "ok")
-frontend:close()
+local frontend <close> = assert(probe.frontend {
+  certificate = server.chain,
+  key = server.key,
+  client_ca = tcpki.bundle.new { old_ca.certificate },
+  namespaces = { "payments" },
+})
+check(frontend:address(), "old", "ok")
 
 say "Make the next CA, and a new certificate for the worker."
 local new_ca = assert(tcpki.authority.new { subject = { O = "Acme", CN = "Acme Worker CA 2027" }, days = 365 })
@@ -73,21 +68,17 @@ assert(new:write(path "new.key", path "new.pem"))
 print("   " .. tostring(new_ca.certificate))
 
 say "Too early: the frontend does not know the new CA yet."
-local early <close> = serve(tcpki.bundle.new { old_ca.certificate })
-check(early, "new", "client_ca_unknown")
-early:close()
+check(frontend:address(), "new", "client_ca_unknown")
 
 say "Overlap: the frontend accepts both, so no worker is refused while they change over."
-local both <close> = serve(tcpki.bundle.new { old_ca.certificate, new_ca.certificate })
-check(both, "old", "ok")
-check(both, "new", "ok")
-both:close()
+assert(frontend:reload { client_ca = tcpki.bundle.new { old_ca.certificate, new_ca.certificate } })
+check(frontend:address(), "old", "ok")
+check(frontend:address(), "new", "ok")
 
 say "The old CA is removed: the new certificate is let in, the old one is refused."
-local after <close> = serve(tcpki.bundle.new { new_ca.certificate })
-check(after, "new", "ok")
-check(after, "old", "client_ca_unknown")
-after:close()
+assert(frontend:reload { client_ca = tcpki.bundle.new { new_ca.certificate } })
+check(frontend:address(), "new", "ok")
+check(frontend:address(), "old", "client_ca_unknown")
 
 os.execute(("rm -r '%s'"):format(directory))
 print(failures == 0 and "\nEvery step went as it should." or ("\n%d steps did not go as they should."):format(failures))

@@ -113,7 +113,7 @@ describe("the embedded frontend", function()
   end)
 
   it("throws on mistakes in the program", function()
-    assert.error_matches(function() probe.frontend() end, "table of options expected")
+    assert.error_matches(function() probe.frontend() end, "'certificate' is missing")
     assert.error_matches(function() probe.frontend {} end, "'certificate' is missing")
     assert.error_matches(function()
       probe.frontend { certificate = pki.server.chain, key = pki.server.key }

@@ -478,16 +478,17 @@ end)
 
 describe("a mistake in the program", function()
   it("throws, and names the option", function()
-    assert.error_matches(function() probe.run() end, "table of options expected")
+    assert.error_matches(function() probe.run() end, "'address' is missing")
+    assert.error_matches(function() probe.run(7233) end, "expected a table of options, not integer")
     assert.error_matches(function() probe.run {} end, "'address' is missing")
-    assert.error_matches(function() probe.run { address = 7233 } end, "'address' must be a string")
+    assert.error_matches(function() probe.run { address = 7233 } end, "'address' must be string")
     assert.error_matches(function() probe.run { address = "a:1", certificate = 1 } end,
       "'certificate' must be PEM text or an object")
     assert.error_matches(function() probe.run { address = "a:1", key = "x" } end,
       "key without a certificate")
     assert.error_matches(function()
       probe.run { address = "a:1", certificate = "x", certificate_path = "y" }
-    end, "either certificate or certificate_path")
+    end, "pass certificate or certificate_path, not both")
     for _, timeout in ipairs { 0, -1, 1 / 0, 0 / 0, "1" } do
       assert.error_matches(function() probe.run { address = "a:1", timeout = timeout } end,
         "'timeout' must be")

@@ -42,25 +42,47 @@ end
 --- Throws on a value that is no table, on an unknown option and on a wrong type.
 -- @tparam string where the function, for the message
 -- @tparam ?table given what the caller passed; nil counts as empty
--- @tparam table known name to type, as in `{ days = "integer", key = "tcpki.key|table" }`
+-- @tparam table known name to kind: types as in `{ days = "integer", key = "tcpki.key|table" }`, or a test with its
+-- description, `{ function(value) … end, "a path" }`
+-- @tparam[opt=3] integer level whom to blame, as for `error`
 -- @treturn table given, or an empty table
-function options.check(where, given, known)
+function options.check(where, given, known, level)
+  level = level or 3
   if given == nil then
     return {}
   end
   if type(given) ~= "table" then
-    error(("%s: expected a table of options, not %s"):format(where, type_of(given)), 3)
+    error(("%s: expected a table of options, not %s"):format(where, type_of(given)), level)
   end
   for name, value in pairs(given) do
     local expected = known[name]
     if not expected then
-      error(("%s: unknown option '%s' (known: %s)"):format(where, tostring(name), known_names(known)), 3)
+      error(("%s: unknown option '%s' (known: %s)"):format(where, tostring(name), known_names(known)), level)
     end
-    if not accepts(expected, value) then
-      error(("%s: option '%s' must be %s, not %s"):format(where, name, expected:gsub("|", " or "), type_of(value)), 3)
+    local accepted, wanted
+    if type(expected) == "table" then
+      accepted, wanted = expected[1](value), expected[2]
+    else
+      accepted, wanted = accepts(expected, value), expected:gsub("|", " or ")
+    end
+    if not accepted then
+      error(("%s: option '%s' must be %s, not %s"):format(where, name, wanted, type_of(value)), level)
     end
   end
   return given
+end
+
+--- Throws where two options are given that exclude each other.
+-- @tparam string where the function, for the message
+-- @tparam table given what the caller passed
+-- @tparam table pairs_of_names `{ { "key", "key_path" }, … }`
+-- @tparam[opt=3] integer level whom to blame, as for `error`
+function options.exclude(where, given, pairs_of_names, level)
+  for _, pair in ipairs(pairs_of_names) do
+    if given[pair[1]] ~= nil and given[pair[2]] ~= nil then
+      error(("%s: pass %s or %s, not both"):format(where, pair[1], pair[2]), level or 3)
+    end
+  end
 end
 
 --- Throws unless the value has the type.

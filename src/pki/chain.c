@@ -6,6 +6,11 @@
 #include "certificate.h"
 #include "name.h"
 
+static bool signed_by(X509 *certificate, X509 *issuer) {
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+    return key != NULL && X509_verify(certificate, key) == 1;
+}
+
 /*
 ** Whether one issued the other, as far as putting them in order asks. Names that fit and key
 ** identifiers that agree settle it; without identifiers (RFC 5280 has them in all but roots, old
@@ -16,23 +21,28 @@ static bool issued(X509 *certificate, X509 *issuer) {
     if (X509_check_issued(issuer, certificate) != X509_V_OK) {
         return false;
     }
-    if (X509_get0_authority_key_id(certificate) != NULL &&
-        X509_get0_subject_key_id(issuer) != NULL) {
-        return true;
-    }
-    EVP_PKEY *key = X509_get0_pubkey(issuer);
-    return key != NULL && X509_verify(certificate, key) == 1;
+    return (X509_get0_authority_key_id(certificate) != NULL &&
+            X509_get0_subject_key_id(issuer) != NULL) ||
+           signed_by(certificate, issuer);
 }
 
-/* The first certificate of the heap that issued this one and is not yet on the path. */
+/*
+** The certificate of the heap that issued this one and is not yet on the path. Key identifiers can
+** be copied: where two certificates claim to be the issuer, the signature decides.
+*/
 static long issuer_of(X509 *const *certificates, size_t count, const int *place, size_t child) {
+    long first = -1;
     for (size_t i = 0; i < count; i++) {
-        if (i != child && place[i] == PKI_CHAIN_FOREIGN &&
-            issued(certificates[child], certificates[i])) {
-            return (long)i;
+        if (i == child || place[i] != PKI_CHAIN_FOREIGN ||
+            !issued(certificates[child], certificates[i])) {
+            continue;
+        }
+        if (first < 0 || (!signed_by(certificates[child], certificates[first]) &&
+                          signed_by(certificates[child], certificates[i]))) {
+            first = (long)i;
         }
     }
-    return -1;
+    return first;
 }
 
 /* The certificate that is the issuer of none: there must be exactly one. */

@@ -17,7 +17,8 @@
 
 local input = require "tcpki.probe.input"
 local address = require "tcpki.probe.address"
-local options = require "tcpki.probe.options"
+local options = require "tcpki.options"
+local kinds = require "tcpki.probe.kinds"
 local causes = require "tcpki.probe.causes"
 local ladder = require "tcpki.probe.ladder"
 local result = require "tcpki.probe.result"
@@ -32,10 +33,10 @@ probe.causes = causes
 local temporal_service = "temporal.api.workflowservice.v1.WorkflowService"
 
 local run_options = {
-  address = "text", namespace = "name", certificate = "pem", certificate_path = "path",
-  key = "pem", key_path = "path", passphrase = "passphrase", passphrase_file = "path",
-  passphrase_env = "text", server_ca = "pem", server_ca_path = "path", server_name = "name",
-  timeout = "seconds", health = "service", trace = "trace",
+  address = "string", namespace = kinds.name, certificate = kinds.pem, certificate_path = kinds.path,
+  key = kinds.pem, key_path = kinds.path, passphrase = "string|function", passphrase_file = kinds.path,
+  passphrase_env = "string", server_ca = kinds.pem, server_ca_path = kinds.path, server_name = kinds.name,
+  timeout = kinds.seconds, health = kinds.service, trace = kinds.trace,
 }
 
 local exclusive = {
@@ -45,13 +46,14 @@ local exclusive = {
 }
 
 local function check(settings)
-  options.check("probe.run", settings, run_options, 3)
-  options.exclude("probe.run", settings, exclusive, 3)
+  settings = options.check("probe.run", settings, run_options, 4)
+  options.exclude("probe.run", settings, exclusive, 4)
   if not settings.address then error("probe.run: the option 'address' is missing", 3) end
   if (settings.key or settings.key_path)
       and not (settings.certificate or settings.certificate_path) then
     error("probe.run: a key without a certificate", 3)
   end
+  return settings
 end
 
 local function service_of(health)
@@ -109,7 +111,7 @@ end
 -- @treturn table
 -- @raise on unknown options, wrong types, a missing address
 function probe.run(settings)
-  check(settings)
+  settings = check(settings)
   local task = { now = core.now, started = core.now(), trace = settings.trace or "on_failure" }
   local where, message, hint = address.parse(settings.address)
   if not where then

@@ -1,6 +1,8 @@
 --- A result as a person reads it.
 -- @module tcpki.probe.report
 
+local wrap = require("tcpki.report").wrap
+
 local report = {}
 
 local function milliseconds(seconds)
@@ -79,14 +81,14 @@ function report.text(result)
   if result.ok then
     describe_success(lines, result)
   else
-    add(lines, "  %s", result.message)
+    lines[#lines + 1] = wrap(result.message, "  ", "  ")
     if not result.certain and result.candidates then
-      add(lines, "  Not certain; in order: %s.", table.concat(result.candidates, ", "))
+      lines[#lines + 1] = wrap("Not certain; in order: " .. table.concat(result.candidates, ", ") .. ".", "  ", "    ")
     end
-    add(lines, "  Do: %s", result.hint)
+    lines[#lines + 1] = wrap("Do: " .. result.hint, "  ", "    ")
   end
-  if result.disagreement then add(lines, "  But: %s.", result.disagreement) end
-  add(lines, "  %s", rungs(result))
+  if result.disagreement then lines[#lines + 1] = wrap("But: " .. result.disagreement .. ".", "  ", "    ") end
+  lines[#lines + 1] = wrap(rungs(result), "  ", "    ")
   return table.concat(lines, "\n")
 end
 

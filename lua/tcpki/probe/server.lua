@@ -3,7 +3,8 @@
 -- @module tcpki.probe.server
 
 local core = require "tcpki.core"
-local options = require "tcpki.probe.options"
+local options = require "tcpki.options"
+local kinds = require "tcpki.probe.kinds"
 local input = require "tcpki.probe.input"
 local causes = require "tcpki.probe.causes"
 local probe_core = require "tcpki.probe.core"
@@ -14,14 +15,14 @@ local methods = {}
 local metatable = { __name = "tcpki.probe.frontend", __index = methods }
 
 local identity_options = {
-  certificate = "pem", certificate_path = "path", key = "pem", key_path = "path",
-  passphrase = "passphrase", passphrase_file = "path", passphrase_env = "text",
-  client_ca = "pem", client_ca_path = "path",
+  certificate = kinds.pem, certificate_path = kinds.path, key = kinds.pem, key_path = kinds.path,
+  passphrase = "string|function", passphrase_file = kinds.path, passphrase_env = "string",
+  client_ca = kinds.pem, client_ca_path = kinds.path,
 }
 
 local start_options = {
-  namespaces = "names", require_client_certificate = "boolean", address = "text",
-  server_version = "name",
+  namespaces = kinds.names, require_client_certificate = "boolean", address = "string",
+  server_version = kinds.name,
 }
 for name, kind in pairs(identity_options) do start_options[name] = kind end
 
@@ -31,17 +32,38 @@ local exclusive = {
   { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
 }
 
-local function check_identity(where, settings, needs_ca, level)
-  options.exclude(where, settings, exclusive, level + 1)
+local function check_identity(settings, needs_ca)
+  options.exclude("probe.frontend", settings, exclusive, 4)
   for _, name in ipairs { "certificate", "key" } do
     if not settings[name] and not settings[name .. "_path"] then
-      error(("%s: the option '%s' is missing"):format(where, name), level + 1)
+      error(("probe.frontend: the option '%s' is missing"):format(name), 3)
     end
   end
   if needs_ca and not settings.client_ca and not settings.client_ca_path then
-    error(where .. ": the option 'client_ca' is missing "
-      .. "(or pass require_client_certificate = false)", level + 1)
+    error("probe.frontend: the option 'client_ca' is missing (or pass require_client_certificate = false)", 3)
   end
+end
+
+-- What belongs together: who gives one of a group gives all of it.
+local groups = {
+  { "certificate", "certificate_path" },
+  { "key", "key_path", "passphrase", "passphrase_file", "passphrase_env" },
+  { "client_ca", "client_ca_path" },
+}
+
+-- The identity options of both tables, those of the first before those of the second.
+local function merge(fresh, former)
+  local merged = {}
+  for _, group in ipairs(groups) do
+    local source = former
+    for _, name in ipairs(group) do
+      source = fresh[name] ~= nil and fresh or source
+    end
+    for _, name in ipairs(group) do
+      merged[name] = source[name]
+    end
+  end
+  return merged
 end
 
 -- The identity as gRPC core gets it, or nil and a fault.
@@ -74,9 +96,9 @@ end
 -- @treturn[2] fault `cannot_listen`, `bad_pem`, `key_mismatch`, …
 -- @raise on unknown options, wrong types, missing options
 function server.start(settings)
-  options.check("probe.frontend", settings, start_options, 2)
+  settings = options.check("probe.frontend", settings, start_options)
   local required = settings.require_client_certificate ~= false
-  check_identity("probe.frontend", settings, required, 2)
+  check_identity(settings, required)
   local listen = settings.address or "127.0.0.1:0"
   local host, port = listen:match "^(.+):(%d+)$"
   if not host or tonumber(port) > 65535 then
@@ -95,7 +117,7 @@ function server.start(settings)
       hint = "choose another port, or 0 for a free one",
     }
   end
-  return setmetatable({ core = started, host = host, asks = identity.client_ca ~= nil }, metatable)
+  return setmetatable({ core = started, host = host, given = merge(settings, {}) }, metatable)
 end
 
 --- Where it listens.
@@ -109,17 +131,19 @@ function methods:port()
   return self.core:port()
 end
 
---- Takes another certificate, key and client CA for the connections that come from now on.
--- @tparam table settings `certificate`, `key`, `client_ca` as for `probe.frontend`
+--- Takes another certificate, key or client CA for the connections that come from now on.
+-- @tparam table settings `certificate`, `key`, `client_ca` as for `probe.frontend`; what is left out stays as it is
 -- @treturn[1] boolean true
 -- @treturn[2] nil
 -- @treturn[2] fault; the former identity stays in force
 function methods:reload(settings)
-  options.check("frontend:reload", settings, identity_options, 2)
-  check_identity("frontend:reload", settings, self.asks, 2)
-  local identity, fault = load(settings)
+  settings = options.check("frontend:reload", settings, identity_options)
+  options.exclude("frontend:reload", settings, exclusive)
+  local given = merge(settings, self.given)
+  local identity, fault = load(given)
   if not identity then return nil, fault end
   self.core:reload(identity)
+  self.given = given
   return true
 end
 

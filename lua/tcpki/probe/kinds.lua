@@ -1,7 +1,5 @@
---- The options of the probe's functions: a mistake in the program throws, and says what is known.
--- @module tcpki.probe.options
-
-local options = {}
+--- The kinds of the probe's options, each a test and its description, as tcpki.options takes them.
+-- @module tcpki.probe.kinds
 
 -- Anything that gives PEM: a string, or an object of tcpki.
 local function is_pem(value)
@@ -53,45 +51,4 @@ local kinds = {
   },
 }
 
-local function known(specification)
-  local list = {}
-  for name in pairs(specification) do list[#list + 1] = name end
-  table.sort(list)
-  return table.concat(list, ", ")
-end
-
---- Throws unless the options are a table of known names and right kinds.
--- @tparam string where the function, for the message
--- @param given what the caller passed
--- @tparam table specification option name to kind
--- @tparam integer level of the caller to blame, as for `error`
-function options.check(where, given, specification, level)
-  if type(given) ~= "table" then
-    error(("%s: a table of options expected, got %s"):format(where, type(given)), level + 1)
-  end
-  for name, value in pairs(given) do
-    local kind = kinds[specification[name]]
-    if not kind then
-      error(("%s: unknown option '%s' (known: %s)"):format(where, tostring(name),
-        known(specification)), level + 1)
-    elseif not kind[1](value) then
-      error(("%s: option '%s' must be %s, not %s"):format(where, name, kind[2], type(value)),
-        level + 1)
-    end
-  end
-end
-
---- Throws where two options exclude each other.
--- @tparam string where
--- @tparam table given
--- @tparam table pairs_of_names
--- @tparam integer level
-function options.exclude(where, given, pairs_of_names, level)
-  for _, pair in ipairs(pairs_of_names) do
-    if given[pair[1]] ~= nil and given[pair[2]] ~= nil then
-      error(("%s: pass either %s or %s"):format(where, pair[1], pair[2]), level + 1)
-    end
-  end
-end
-
-return options
+return kinds
