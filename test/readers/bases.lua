@@ -44,7 +44,8 @@ local function sized(form, modulus, remainder)
     error "no certificate of the wanted length"
 end
 
---- A list of { name=, text=, certificates={SHA-256 in hex, ...}, key=boolean, pairs=boolean }.
+--- A list of { name=, text=, certificates={SHA-256 in hex, ...}, key=, pairs=, both= }: whether it
+-- is a key, is mangled twice too, and is worth reading as certificates and as a key.
 function bases.make(directory)
     run(("mkdir -p '%s/issued'"):format(directory))
     local keys = {
@@ -59,7 +60,10 @@ function bases.make(directory)
 
     local list = {}
     local function add_certificates(name, members, options)
-        local base = { name = name, certificates = {}, pairs = options and options.pairs }
+        local base = {
+            name = name, certificates = {}, pairs = options and options.pairs,
+            both = options and options.both,
+        }
         local text = { options and options.front or "" }
         for i, member in ipairs(members) do
             text[#text + 1] = member:pem()
@@ -75,7 +79,7 @@ function bases.make(directory)
     local single = sized({ name = "worker", key = keys.ec }, 3, 1)
     local authority = sized({ name = "authority", key = keys.ec }, 3, 0)
     local leaf = sized({ name = "leaf", key = keys.ec, issuer = authority, serial = "02" }, 3, 2)
-    add_certificates("certificate", { single })
+    add_certificates("certificate", { single }, { both = true })
     add_certificates("full-lines", { sized({ name = "full", key = keys.ec }, 48, 0) })
     add_certificates("chain", { leaf, authority }, { pairs = true })
     add_certificates("bundle", {
@@ -83,15 +87,15 @@ function bases.make(directory)
         sized({ name = "second", key = keys.ec }, 3, 1),
         sized({ name = "third", key = keys.ec }, 3, 2),
     })
-    add_certificates("key-and-chain", { leaf, authority }, { front = keys.ec:pem() })
+    add_certificates("key-and-chain", { leaf, authority }, { front = keys.ec:pem(), both = true })
 
     local function add_key(name, text, options)
         list[#list + 1] = {
             name = name, text = text, certificates = {}, key = true,
-            pairs = options and options.pairs,
+            pairs = options and options.pairs, both = options and options.both,
         }
     end
-    add_key("pkcs8-ec", keys.ec:pem(), { pairs = true })
+    add_key("pkcs8-ec", keys.ec:pem(), { pairs = true, both = true })
     add_key("sec1", keys.ec:pem { format = "traditional" })
     add_key("pkcs8-rsa", keys.rsa:pem())
     add_key("pkcs1", keys.rsa:pem { format = "traditional" })

@@ -1,8 +1,8 @@
 /* BoringSSL, as gRPC core reads through it. */
 #include "../openssl/read_bio.h"
 
-static void read_one(const char *path) {
-    grpc_reader("grpc-boringssl", path);
+static void read_one(const char *path, int certificates, int keys) {
+    grpc_reader("grpc-boringssl", path, certificates, keys);
 }
 
 int main(void) {

@@ -129,9 +129,14 @@ func main() {
 	defer out.Flush()
 	paths := bufio.NewScanner(os.Stdin)
 	for paths.Scan() {
-		text := must(os.ReadFile(paths.Text()))
-		fmt.Fprintf(out, "go\t%s\tchain\t%s\n", paths.Text(), chain(text))
-		fmt.Fprintf(out, "go\t%s\troots\t%s\n", paths.Text(), roots(text))
-		fmt.Fprintf(out, "go\t%s\tkey\t%s\n", paths.Text(), key(text))
+		path, kind, _ := strings.Cut(paths.Text(), "\t")
+		text := must(os.ReadFile(path))
+		if kind != "key" {
+			fmt.Fprintf(out, "go\t%s\tchain\t%s\n", path, chain(text))
+			fmt.Fprintf(out, "go\t%s\troots\t%s\n", path, roots(text))
+		}
+		if kind != "certificates" {
+			fmt.Fprintf(out, "go\t%s\tkey\t%s\n", path, key(text))
+		}
 	}
 }

@@ -80,15 +80,20 @@ final class Readers {
     public static void main(String[] arguments) throws Exception {
         PrintStream out = new PrintStream(System.out, false, StandardCharsets.UTF_8);
         BufferedReader paths = new BufferedReader(new InputStreamReader(System.in));
-        for (String path; (path = paths.readLine()) != null; ) {
+        for (String line; (line = paths.readLine()) != null; ) {
+            String path = line.split("\t")[0];
             byte[] text = Files.readAllBytes(Path.of(path));
-            String jdk = list(Readers::jdk, text);
-            out.print("jdk\t" + path + "\tchain\t" + jdk + "\n");
-            out.print("jdk\t" + path + "\troots\t" + jdk + "\n");
-            String netty = list(Netty::certificates, text);
-            out.print("netty\t" + path + "\tchain\t" + netty + "\n");
-            out.print("netty\t" + path + "\troots\t" + netty + "\n");
-            out.print("netty\t" + path + "\tkey\t" + key(text) + "\n");
+            if (!line.endsWith("\tkey")) {
+                String jdk = list(Readers::jdk, text);
+                out.print("jdk\t" + path + "\tchain\t" + jdk + "\n");
+                out.print("jdk\t" + path + "\troots\t" + jdk + "\n");
+                String netty = list(Netty::certificates, text);
+                out.print("netty\t" + path + "\tchain\t" + netty + "\n");
+                out.print("netty\t" + path + "\troots\t" + netty + "\n");
+            }
+            if (!line.endsWith("\tcertificates")) {
+                out.print("netty\t" + path + "\tkey\t" + key(text) + "\n");
+            }
         }
         out.flush();
     }

@@ -91,9 +91,10 @@ async function chain(text) {
 function roots(text) {
   const found = [];
   try {
+    const { context } = tls.createSecureContext({ ca: text });
     for (const [name, certificate] of issued) {
-      const issuer =
-        tls.createSecureContext({ ca: text, cert: certificate }).context.getIssuer();
+      context.setCert(certificate);
+      const issuer = context.getIssuer();
       if (issuer && hash(issuer) === name) found.push(name);
     }
   } catch (error) {
@@ -121,10 +122,13 @@ function one(text) {
   }
 }
 
-for await (const name of readline.createInterface({ input: process.stdin })) {
+for await (const line of readline.createInterface({ input: process.stdin })) {
+  const [name, kind] = line.split('\t');
   const text = fs.readFileSync(name);
-  console.log(`node\t${name}\tchain\t${await chain(text)}`);
-  console.log(`node\t${name}\troots\t${roots(text)}`);
-  console.log(`node\t${name}\tkey\t${key(text)}`);
-  console.log(`node\t${name}\tone\t${one(text)}`);
+  if (kind !== 'key') {
+    console.log(`node\t${name}\tchain\t${await chain(text)}`);
+    console.log(`node\t${name}\troots\t${roots(text)}`);
+    console.log(`node\t${name}\tone\t${one(text)}`);
+  }
+  if (kind !== 'certificates') console.log(`node\t${name}\tkey\t${key(text)}`);
 }

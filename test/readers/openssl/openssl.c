@@ -80,12 +80,16 @@ static void key(const char *path) {
     putchar('\n');
 }
 
-static void read_one(const char *path) {
-    chain(path);
-    roots(path);
-    key(path);
+static void read_one(const char *path, int certificates, int keys) {
+    if (certificates) {
+        chain(path);
+        roots(path);
+    }
+    if (keys) {
+        key(path);
+    }
     ERR_clear_error();
-    grpc_reader("grpc-openssl", path);
+    grpc_reader("grpc-openssl", path, certificates, keys);
 }
 
 int main(void) {

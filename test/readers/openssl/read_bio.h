@@ -82,9 +82,7 @@ static inline char *read_file(const char *path, size_t *length) {
 
 /* gRPC core (src/core/tsi/ssl_transport_security.cc) takes C strings: what follows a NUL is not
    seen. Its loops take any failure after the first certificate for the end of the text. */
-static inline void grpc_reader(const char *reader, const char *path) {
-    size_t length;
-    char *text = read_file(path, &length);
+static inline void grpc_certificates(const char *reader, const char *path, char *text) {
     char no_passphrase[] = "";
 
     /* ssl_ctx_use_certificate_chain */
@@ -118,10 +116,13 @@ static inline void grpc_reader(const char *reader, const char *path) {
     BIO_free(bio);
     ERR_clear_error();
     putchar('\n');
+}
 
-    /* ssl_ctx_use_private_key */
+/* ssl_ctx_use_private_key */
+static inline void grpc_key(const char *reader, const char *path, char *text) {
+    char no_passphrase[] = "";
     begin_line(reader, path, "key");
-    bio = BIO_new_mem_buf(text, (int)strlen(text));
+    BIO *bio = BIO_new_mem_buf(text, (int)strlen(text));
     EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, no_passphrase);
     if (key != NULL) {
         print_key(key);
@@ -132,16 +133,31 @@ static inline void grpc_reader(const char *reader, const char *path) {
     BIO_free(bio);
     ERR_clear_error();
     putchar('\n');
+}
+
+static inline void grpc_reader(const char *reader, const char *path, int certificates, int keys) {
+    size_t length;
+    char *text = read_file(path, &length);
+    if (certificates) {
+        grpc_certificates(reader, path, text);
+    }
+    if (keys) {
+        grpc_key(reader, path, text);
+    }
     free(text);
 }
 
-static inline void each_path(void (*read_one)(const char *path)) {
-    char path[4096];
-    while (fgets(path, sizeof path, stdin) != NULL) {
-        path[strcspn(path, "\n")] = '\0';
-        if (path[0] != '\0') {
-            read_one(path);
+/* A line is a path, and if it is to be read as one thing only, a tab and `certificates` or `key`. */
+static inline void each_path(void (*read_one)(const char *path, int certificates, int keys)) {
+    char line[4096];
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        char *tab = strchr(line, '\t');
+        if (tab != NULL) {
+            *tab++ = '\0';
         }
+        read_one(line, tab == NULL || strcmp(tab, "certificates") == 0,
+                 tab == NULL || strcmp(tab, "key") == 0);
     }
 }
 

@@ -145,8 +145,15 @@ def cryptography_key(text):
 
 
 def main():
-    for line in sys.stdin:
-        path = line.rstrip("\n")
+    paths = sys.stdin.read().splitlines()
+    # load_verify_locations(cadata=) asks for a passphrase, on the terminal or on standard input.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    try:
+        os.setsid()
+    except PermissionError:
+        pass
+    for line in paths:
+        path, _, wanted = line.partition("\t")
         with open(path, "rb") as file:
             text = file.read()
         for reader, kind, read in (
@@ -157,7 +164,8 @@ def main():
             ("cryptography", "chain", lambda: cryptography_certificates(text)),
             ("cryptography", "key", lambda: cryptography_key(text)),
         ):
-            print(reader, path, kind, attempt(read), sep="\t")
+            if wanted == "" or (wanted == "key") == (kind == "key"):
+                print(reader, path, kind, attempt(read), sep="\t")
 
 
 main()
