@@ -1,6 +1,6 @@
 -- Debian's luacheck runs on Lua 5.1, and would check for that if not told.
 std = "lua54"
-max_line_length = 100
+max_line_length = 120
 cache = false
 
 include_files = {

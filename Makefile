@@ -190,7 +190,7 @@ C_FILES = $(wildcard src/*/*.c src/*/*.h test/*/*.c fuzz/*.c fuzz/*.h tools/*/*.
 lint:  ## luacheck, clang-format, clang-tidy
 	$(call need,build probe lint)
 	$(AGAIN) build PROBE=yes
-	luacheck --quiet .
+	luacheck --quiet $(if $(CI),--no-color) .
 	clang-format --dry-run -Werror $(C_FILES)
 	tools/tidy $(BUILD)
 
