@@ -874,6 +874,10 @@ for _, form in ipairs {
                 ("'%s' %s a character at the %s of the body"):format(
                     name, how == "for" and "for" or "before", where),
                 function(block)
+                    -- Good base64 inside the DER: what comes of it is no matter of PEM.
+                    if name == "letter" and how == "for" and where ~= "start" then
+                        return false
+                    end
                     local whole = body(block)
                     local at = where == "start" and 1 or where == "middle" and #whole // 2 or #whole
                     local skip = how == "for" and 1 or 0

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import serialization
 warnings.simplefilter("ignore")
 
 KEYS = sorted(glob.glob(os.path.join(os.environ["READERS_KEYS"], "*.key")))
-MISMATCH = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH")
+MISMATCH = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
 
 
 def digest(der):
