@@ -162,7 +162,7 @@ authorityKeyIdentifier = keyid
       assert.equal("0a1b", parsed:number())
       assert.equal(7 * 86400, parsed:next_update() - parsed:this_update())
       assert.equal("O=Acme, CN=issuer", tostring(parsed:issuer()))
-      assert.equal("tcpki.crl (of O=Acme, CN=issuer)", tostring(parsed))
+      assert.equal("tcpki.crl (O=Acme, CN=issuer)", tostring(parsed))
       assert.is_true(parsed:verify(ca.certificate))
       local entries = parsed:entries()
       assert.equal(2, #entries)
