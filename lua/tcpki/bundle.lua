@@ -1,8 +1,12 @@
 --- CA bundles: ordered sets of certificates.
 --
 -- A bundle is an array: `bundle[1]`, `#bundle`, `ipairs(bundle)`.
+--
+-- `bundle:pem()`, `:source()` (the text that it was read from, to the byte) and `:write(path, { overwrite = })` are as for
+-- a chain.
 -- @module tcpki.bundle
 
+local certificates = require "tcpki.certificates"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
 local options = require "tcpki.options"
@@ -11,6 +15,8 @@ local bundle = {}
 
 local methods = {}
 local metatable = { __name = "tcpki.bundle", __index = methods }
+
+certificates.add_methods(methods, "bundle")
 
 function metatable:__tostring()
   return ("tcpki.bundle (%d certificate%s)"):format(#self, #self == 1 and "" or "s")
@@ -74,17 +80,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault with the path
 function bundle.read(path)
-  local text, err = core.file.read(path)
-  if not text then
-    return nil, err
-  end
-  local self
-  self, err = bundle.parse(text)
-  if not self then
-    err.path = path
-    return nil, err
-  end
-  return self
+  return certificates.read(path, bundle.parse)
 end
 
 --- Adds a certificate at the end.
@@ -179,36 +175,6 @@ function methods:difference(other)
     end
   end
   return difference
-end
-
---- Canonical PEM of all certificates, in order.
--- @treturn string
-function methods:pem()
-  local blocks = {}
-  for i, certificate in ipairs(self) do
-    blocks[i] = certificate:pem()
-  end
-  return table.concat(blocks)
-end
-
---- The text that the bundle was read from, to the byte.
--- @treturn ?string nil for a bundle that was made
-function methods:source()
-  return self.text
-end
-
---- Writes canonical PEM to a file of mode 0644: whole or not at all.
--- @tparam string path
--- @tparam[opt] table write_options `overwrite` (false by default)
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] fault
-function methods:write(path, write_options)
-  write_options = options.check("bundle:write", write_options, { overwrite = "boolean" })
-  if #self == 0 then
-    return fault.fail { code = "empty", message = "the bundle is empty", path = path, hint = "add a certificate first" }
-  end
-  return core.file.write(path, self:pem(), { overwrite = write_options.overwrite })
 end
 
 -- A bundle is an array, which anyone may change in place.

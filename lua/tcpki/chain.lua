@@ -4,9 +4,13 @@
 -- built from held beside it: `chain.missing` (the name of the issuer that is not there, nil where the chain
 -- ends in a self-signed root), `chain.foreign` and `chain.duplicates` (arrays of certificates), and
 -- `chain.reordered` (true where the heap was not in the order of the chain).
+--
+-- `chain:pem()` gives canonical PEM, leaf first; `:source()` the text that it was read from, to the byte;
+-- `:write(path, { overwrite = })` writes the PEM with mode 0644, whole or not at all.
 -- @module tcpki.chain
 
 local bundle = require "tcpki.bundle"
+local certificates = require "tcpki.certificates"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
 local options = require "tcpki.options"
@@ -15,6 +19,8 @@ local chain = {}
 
 local methods = {}
 local metatable = { __name = "tcpki.chain", __index = methods }
+
+certificates.add_methods(methods, "chain")
 
 function metatable:__tostring()
   return ("tcpki.chain (%s, %d certificate%s)"):format(self[1]:subject(), #self, #self == 1 and "" or "s")
@@ -106,17 +112,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault with the path
 function chain.read(path, build_with)
-  local text, err = core.file.read(path)
-  if not text then
-    return nil, err
-  end
-  local self
-  self, err = chain.parse(text, build_with)
-  if not self then
-    err.path = path
-    return nil, err
-  end
-  return self
+  return certificates.read(path, chain.parse, build_with)
 end
 
 local verify_options = {
@@ -171,33 +167,6 @@ end
 -- @treturn certificate
 function methods:leaf()
   return self[1]
-end
-
---- Canonical PEM, leaf first.
--- @treturn string
-function methods:pem()
-  local blocks = {}
-  for i, certificate in ipairs(self) do
-    blocks[i] = certificate:pem()
-  end
-  return table.concat(blocks)
-end
-
---- The text that the chain was read from, to the byte.
--- @treturn ?string nil for a chain that was made
-function methods:source()
-  return self.text
-end
-
---- Writes canonical PEM, leaf first, to a file of mode 0644: whole or not at all.
--- @tparam string path
--- @tparam[opt] table write_options `overwrite` (false by default)
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] fault
-function methods:write(path, write_options)
-  write_options = options.check("chain:write", write_options, { overwrite = "boolean" })
-  return core.file.write(path, self:pem(), { overwrite = write_options.overwrite })
 end
 
 --- Says what the certificates of a chain lack, as a fault, or nothing where it is whole.

@@ -13,6 +13,7 @@ X.509 certificates.
 #include "../pki/name.h"
 #include "../pki/pem.h"
 #include "core.h"
+#include "fields.h"
 #include "lists.h"
 
 static void release(void *object) {
@@ -29,6 +30,22 @@ static void *parser(const char *text, size_t length, pki_fault *fault) {
     return pki_certificate_parse(text, length, fault);
 }
 
+/* The DER that was read: pki_certificate_der keeps it where it is not what libcrypto writes. */
+static bool encode(void *object, pki_buffer *der, pki_fault *fault) {
+    pki_view view = {NULL, 0};
+    if (!pki_certificate_der(object, &view, &der->data, fault)) {
+        return false;
+    }
+    der->length = view.length;
+    return der->data != NULL || pki_buffer_copy(der, view.data, view.length, fault);
+}
+
+static const X509_NAME *name(void *object) {
+    return X509_get_subject_name(object);
+}
+
+static const der_object form = {&box_certificate, "CERTIFICATE", parser, encode};
+
 /***
 Reads exactly one certificate from text.
 @function parse
@@ -38,7 +55,7 @@ Reads exactly one certificate from text.
 @treturn[2] fault `empty`, `not_pem`, `bad_pem`, `bad_der`, `trailing_data`, `wrong_kind`, `several`
 */
 static int certificate_parse(lua_State *L) {
-    return parse_text(L, &box_certificate, parser);
+    return der_object_parse(L, &form);
 }
 
 /***
@@ -50,7 +67,7 @@ Reads exactly one certificate from a file.
 @treturn[2] fault with the path
 */
 static int certificate_read(lua_State *L) {
-    return read_text(L, &box_certificate, parser);
+    return der_object_read(L, &form);
 }
 
 /* Appends the certificate of one block to the array at index, with the block as its source. */
@@ -117,149 +134,6 @@ static int certificate_parse_all(lua_State *L) {
     return 1;
 }
 
-/* ---- making ---- */
-
-static const char *const make_options[] = {"subject",
-                                           "subject_alt_names",
-                                           "serial",
-                                           "not_before",
-                                           "not_after",
-                                           "key_usage",
-                                           "extended_key_usage",
-                                           "basic_constraints",
-                                           "name_constraints",
-                                           "crl_distribution_points",
-                                           "extensions",
-                                           "public_key",
-                                           "issuer",
-                                           "issuer_key",
-                                           "digest",
-                                           NULL};
-
-static unsigned take_key_usage(lua_State *L) {
-    unsigned bits = 0;
-    const pki_list *words = take_words(L, 1, "key_usage");
-    for (size_t i = 0; i < words->count; i++) {
-        int bit = pki_key_usage_bit(pki_item_value(words, i));
-        if (bit < 0) {
-            (void)luaL_argerror(
-                L, 1, lua_pushfstring(L, "'%s' is not a key usage", pki_item_value(words, i)));
-        }
-        bits |= 1U << bit;
-    }
-    return bits;
-}
-
-static void take_basic_constraints(lua_State *L, pki_certificate_template *form) {
-    static const char *const known[] = {"ca", "path_length", NULL};
-    lua_Integer path_length = -1;
-    form->path_length = -1;
-    if (options_table(L, 1, "basic_constraints")) {
-        int index = lua_gettop(L);
-        options_check(L, index, known);
-        form->authority = options_boolean(L, index, "ca", false);
-        if (options_integer(L, index, "path_length", &path_length)) {
-            luaL_argcheck(L, path_length >= 0 && path_length <= 100, 1,
-                          "option 'path_length' must be from 0 to 100");
-        }
-        form->path_length = (long)path_length;
-    }
-    lua_pop(L, 1);
-}
-
-static void take_name_constraints(lua_State *L, pki_certificate_template *form) {
-    static const char *const known[] = {"permitted", "excluded", NULL};
-    bool given = options_table(L, 1, "name_constraints");
-    int index = lua_gettop(L);
-    if (given) {
-        options_check(L, index, known);
-    }
-    form->permitted = take_general_names(L, index, "permitted");
-    form->excluded = take_general_names(L, index, "excluded");
-}
-
-static void *take_box(lua_State *L, const char *option, const box_kind *kind) {
-    void *object = NULL;
-    if (lua_getfield(L, 1, option) != LUA_TNIL) {
-        void **box = luaL_testudata(L, -1, kind->name);
-        if (box == NULL || *box == NULL) {
-            (void)luaL_argerror(
-                L, 1, lua_pushfstring(L, "option '%s' must be an open %s", option, kind->name));
-        } else {
-            object = *box;
-        }
-    }
-    lua_pop(L, 1);
-    return object;
-}
-
-/***
-Makes and signs a certificate from what is given, and no more: version 3, SKI and AKI added. The
-profiles and the checks against the issuer are in `tcpki.authority`.
-@function make
-@tparam table options `subject`, `subject_alt_names`, `serial` (hex; random by default),
-`not_before`, `not_after` (seconds since the epoch), `key_usage`, `extended_key_usage` (words or
-OIDs), `basic_constraints` ({ca =, path_length =}), `name_constraints` ({permitted =, excluded =}),
-`crl_distribution_points`, `extensions` ({{oid =, der =, critical =}}), `public_key`, `issuer`
-(none for self-signed), `issuer_key`, `digest` ("SHA256" by default)
-@treturn[1] certificate
-@treturn[2] nil
-@treturn[2] fault `bad_name`, `bad_time`, `bad_extension`, …
-*/
-static int certificate_make(lua_State *L) {
-    pki_fault fault;
-    pki_certificate_template form = {0};
-    lua_Integer not_before = 0;
-    lua_Integer not_after = 0;
-    lua_settop(L, 1);
-    luaL_checktype(L, 1, LUA_TTABLE);
-    options_check(L, 1, make_options);
-    form.serial = options_string(L, 1, "serial", NULL);
-    form.digest = options_string(L, 1, "digest", NULL);
-    luaL_argcheck(L,
-                  options_integer(L, 1, "not_before", &not_before) &&
-                      options_integer(L, 1, "not_after", &not_after),
-                  1, "options 'not_before' and 'not_after' are needed");
-    form.not_before = not_before;
-    form.not_after = not_after;
-    form.public_key = take_box(L, "public_key", &box_key);
-    form.issuer = take_box(L, "issuer", &box_certificate);
-    form.issuer_key = take_box(L, "issuer_key", &box_key);
-    luaL_argcheck(L, form.public_key != NULL && form.issuer_key != NULL, 1,
-                  "options 'public_key' and 'issuer_key' are needed");
-    take_basic_constraints(L, &form);
-    form.key_usage = take_key_usage(L);
-    form.subject = take_name(L, 1, "subject");
-    form.subject_alt_names = take_general_names(L, 1, "subject_alt_names");
-    form.extended_key_usage = take_words(L, 1, "extended_key_usage");
-    form.crl_distribution_points = take_words(L, 1, "crl_distribution_points");
-    form.extensions = take_extensions(L, 1, "extensions");
-    take_name_constraints(L, &form);
-    void **box = box_push(L, &box_certificate);
-    pki_begin(&fault);
-    X509 *certificate = pki_certificate_make(&form, &fault);
-    if (certificate == NULL) {
-        return fault_push(L, &fault, NULL);
-    }
-    box_fill(box, &box_certificate, certificate);
-    return 1;
-}
-
-/* ---- fields ---- */
-
-static int name_of(lua_State *L, const X509_NAME *name) {
-    pki_fault fault;
-    char text[1024];
-    pki_list *entries = scratch_list(L);
-    pki_begin(&fault);
-    if (!pki_name_read(name, entries, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    pki_name_text(name, text, sizeof text);
-    push_name(L, entries, text);
-    return 1;
-}
-
 /***
 The subject: an array of {type =, value =} in encoded order that also has the first value of each
 short name (`subject.CN`); `tostring` gives "C=US, O=Acme, CN=worker". An entry that shares its
@@ -270,7 +144,7 @@ RDN with the one before it, as in "CN=worker + UID=7", has `joined = true`.
 @treturn[2] fault `bad_name`
 */
 static int certificate_subject(lua_State *L) {
-    return name_of(L, X509_get_subject_name(self(L)));
+    return field_name(L, X509_get_subject_name(self(L)));
 }
 
 /***
@@ -281,7 +155,7 @@ The issuer, in the same form.
 @treturn[2] fault `bad_name`
 */
 static int certificate_issuer(lua_State *L) {
-    return name_of(L, X509_get_issuer_name(self(L)));
+    return field_name(L, X509_get_issuer_name(self(L)));
 }
 
 /***
@@ -311,23 +185,12 @@ static int certificate_version(lua_State *L) {
     return 1;
 }
 
-static int time_of(lua_State *L, const ASN1_TIME *time) {
-    pki_fault fault;
-    long long seconds = 0;
-    pki_begin(&fault);
-    if (!pki_time_read(time, &seconds, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    lua_pushinteger(L, seconds);
-    return 1;
-}
-
 /***
 @function certificate:not_before
 @treturn integer seconds since the epoch, UTC
 */
 static int certificate_not_before(lua_State *L) {
-    return time_of(L, X509_get0_notBefore(self(L)));
+    return field_time(L, X509_get0_notBefore(self(L)));
 }
 
 /***
@@ -335,7 +198,7 @@ static int certificate_not_before(lua_State *L) {
 @treturn integer seconds since the epoch, UTC
 */
 static int certificate_not_after(lua_State *L) {
-    return time_of(L, X509_get0_notAfter(self(L)));
+    return field_time(L, X509_get0_notAfter(self(L)));
 }
 
 /***
@@ -346,7 +209,7 @@ static int certificate_not_after(lua_State *L) {
 static int certificate_expires_in(lua_State *L) {
     const X509 *certificate = self(L);
     lua_Integer at = luaL_optinteger(L, 2, (lua_Integer)time(NULL));
-    int results = time_of(L, X509_get0_notAfter(certificate));
+    int results = field_time(L, X509_get0_notAfter(certificate));
     if (results == 1) {
         lua_pushinteger(L, lua_tointeger(L, -1) - at);
     }
@@ -395,29 +258,6 @@ static int certificate_public_key(lua_State *L) {
     return 1;
 }
 
-typedef bool (*list_reader)(const pki_extensions *all, bool *present, pki_list *list,
-                            pki_fault *fault);
-typedef void (*list_pusher)(lua_State *L, const pki_list *list);
-
-/* An extension that reads as a list: nil where it is absent. */
-static int extension_of(lua_State *L, list_reader reader, list_pusher pusher) {
-    pki_fault fault;
-    bool present = false;
-    const pki_extensions *all = X509_get0_extensions(self(L));
-    pki_list *list = scratch_list(L);
-    pki_begin(&fault);
-    if (!reader(all, &present, list, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    if (present) {
-        pusher(L, list);
-    } else {
-        lua_pushnil(L);
-    }
-    scratch_keep(L, lua_gettop(L) - 1);
-    return 1;
-}
-
 static void push_first(lua_State *L, const pki_list *list) {
     lua_pushstring(L, pki_item_value(list, 0));
 }
@@ -428,7 +268,7 @@ static void push_first(lua_State *L, const pki_list *list) {
 the extension is absent
 */
 static int certificate_key_usage(lua_State *L) {
-    return extension_of(L, pki_extension_key_usage, push_values);
+    return field_extension(L, X509_get0_extensions(self(L)), pki_extension_key_usage, push_values);
 }
 
 /***
@@ -436,7 +276,8 @@ static int certificate_key_usage(lua_State *L) {
 @treturn ?table of words (client_auth, server_auth, …) or OIDs; nil where the extension is absent
 */
 static int certificate_extended_key_usage(lua_State *L) {
-    return extension_of(L, pki_extension_extended_key_usage, push_values);
+    return field_extension(L, X509_get0_extensions(self(L)), pki_extension_extended_key_usage,
+                           push_values);
 }
 
 /***
@@ -447,7 +288,8 @@ The subject alternative names, all of them, in order and full length.
 @treturn[2] fault `bad_name` where one contains a NUL
 */
 static int certificate_subject_alt_names(lua_State *L) {
-    return extension_of(L, pki_extension_subject_alt_names, push_typed);
+    return field_extension(L, X509_get0_extensions(self(L)), pki_extension_subject_alt_names,
+                           push_typed);
 }
 
 /***
@@ -455,7 +297,8 @@ static int certificate_subject_alt_names(lua_State *L) {
 @treturn ?string lowercase hex
 */
 static int certificate_subject_key_id(lua_State *L) {
-    return extension_of(L, pki_extension_subject_key_id, push_first);
+    return field_extension(L, X509_get0_extensions(self(L)), pki_extension_subject_key_id,
+                           push_first);
 }
 
 /***
@@ -463,7 +306,8 @@ static int certificate_subject_key_id(lua_State *L) {
 @treturn ?string lowercase hex
 */
 static int certificate_authority_key_id(lua_State *L) {
-    return extension_of(L, pki_extension_authority_key_id, push_first);
+    return field_extension(L, X509_get0_extensions(self(L)), pki_extension_authority_key_id,
+                           push_first);
 }
 
 /***
@@ -471,7 +315,8 @@ static int certificate_authority_key_id(lua_State *L) {
 @treturn ?table of {type = "uri", value =}
 */
 static int certificate_crl_distribution_points(lua_State *L) {
-    return extension_of(L, pki_extension_crl_distribution_points, push_typed);
+    return field_extension(L, X509_get0_extensions(self(L)), pki_extension_crl_distribution_points,
+                           push_typed);
 }
 
 /***
@@ -528,19 +373,13 @@ static int certificate_name_constraints(lua_State *L) {
     return 1;
 }
 
-static bool read_extensions(const pki_extensions *all, bool *present, pki_list *list,
-                            pki_fault *fault) {
-    *present = true;
-    return pki_extension_list(all, list, fault);
-}
-
 /***
 Every extension, known or not.
 @function certificate:extensions
 @treturn table of {oid =, name =, critical =, der =}
 */
 static int certificate_extensions(lua_State *L) {
-    return extension_of(L, read_extensions, push_extensions);
+    return field_extensions(L, X509_get0_extensions(self(L)));
 }
 
 /***
@@ -628,29 +467,13 @@ static int certificate_text(lua_State *L) {
     return 1;
 }
 
-/* The DER of the certificate at 1; what owns it is pushed. */
-static bool der_of(lua_State *L, pki_view *der, pki_fault *fault) {
-    const X509 *certificate = self(L);
-    pki_buffer *owner = scratch_buffer(L);
-    pki_begin(fault);
-    bool done = pki_certificate_der(certificate, der, &owner->data, fault);
-    owner->length = owner->data == NULL ? 0 : der->length;
-    return done;
-}
-
 /***
 The DER that was read, to the byte.
 @function certificate:der
 @treturn string
 */
 static int certificate_der(lua_State *L) {
-    pki_fault fault;
-    pki_view der = {NULL, 0};
-    if (!der_of(L, &der, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    lua_pushlstring(L, (const char *)der.data, der.length);
-    return 1;
+    return der_object_der(L, &form);
 }
 
 /***
@@ -659,12 +482,7 @@ Canonical PEM: RFC 7468 strict, 64 columns, LF, a final newline.
 @treturn string
 */
 static int certificate_pem(lua_State *L) {
-    pki_fault fault;
-    pki_view der = {NULL, 0};
-    if (!der_of(L, &der, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    return push_pem(L, "CERTIFICATE", der.data, der.length);
+    return der_object_pem(L, &form);
 }
 
 /***
@@ -677,14 +495,7 @@ Writes canonical PEM to a file of mode 0644: whole or not at all.
 @treturn[2] fault
 */
 static int certificate_write(lua_State *L) {
-    pki_fault fault;
-    pki_view der = {NULL, 0};
-    (void)self(L);
-    (void)check_write(L);
-    if (!der_of(L, &der, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    return write_pem(L, "CERTIFICATE", der.data, der.length);
+    return der_object_write(L, &form);
 }
 
 /***
@@ -693,8 +504,7 @@ The text that the certificate was read from, to the byte.
 @treturn ?string nil for a certificate that was made
 */
 static int certificate_source(lua_State *L) {
-    (void)self(L);
-    return box_source(L, 1);
+    return der_object_source(L, &form);
 }
 
 static int certificate_close(lua_State *L) {
@@ -702,15 +512,7 @@ static int certificate_close(lua_State *L) {
 }
 
 static int certificate_tostring(lua_State *L) {
-    char text[512];
-    void **box = luaL_checkudata(L, 1, box_certificate.name);
-    if (*box == NULL) {
-        lua_pushliteral(L, "tcpki.certificate (closed)");
-    } else {
-        pki_name_text(X509_get_subject_name(*box), text, sizeof text);
-        lua_pushfstring(L, "tcpki.certificate (%s)", text);
-    }
-    return 1;
+    return der_object_tostring(L, &form, name);
 }
 
 static int certificate_equal(lua_State *L) {

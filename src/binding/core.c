@@ -8,6 +8,7 @@ The C core: PKI objects over libcrypto. Users reach it through `tcpki`.
 #include <string.h>
 
 #include "../pki/file.h"
+#include "../pki/name.h"
 #include "../pki/pem.h"
 #include "lists.h"
 
@@ -24,38 +25,101 @@ const char *check_path(lua_State *L, int index) {
     return path;
 }
 
-int parse_text(lua_State *L, box_kind *kind, text_parser parser) {
+int der_object_parse(lua_State *L, const der_object *form) {
     pki_fault fault;
     size_t length = 0;
     const char *text = check_text(L, 1, &length);
-    void **box = box_push(L, kind);
+    void **box = box_push(L, form->kind);
     pki_begin(&fault);
-    void *object = parser(text, length, &fault);
+    void *object = form->parse(text, length, &fault);
     if (object == NULL) {
         return fault_push(L, &fault, NULL);
     }
-    box_fill(box, kind, object);
+    box_fill(box, form->kind, object);
     lua_pushvalue(L, 1);
     (void)lua_setiuservalue(L, -2, 1);
     return 1;
 }
 
-int read_text(lua_State *L, box_kind *kind, text_parser parser) {
+int der_object_read(lua_State *L, const der_object *form) {
     pki_fault fault;
     const char *path = check_path(L, 1);
     pki_buffer *content = scratch_buffer(L);
-    void **box = box_push(L, kind);
+    void **box = box_push(L, form->kind);
     pki_begin(&fault);
     if (!pki_file_read(content, path, &fault)) {
         return fault_push(L, &fault, path);
     }
-    void *object = parser((const char *)content->data, content->length, &fault);
+    void *object = form->parse((const char *)content->data, content->length, &fault);
     if (object == NULL) {
         return fault_push(L, &fault, path);
     }
-    box_fill(box, kind, object);
+    box_fill(box, form->kind, object);
     lua_pushlstring(L, (const char *)content->data, content->length);
     (void)lua_setiuservalue(L, -2, 1);
+    return 1;
+}
+
+/* The DER of the object at 1 in scratch, or NULL with the fault filled. */
+static pki_buffer *der_of(lua_State *L, const der_object *form, pki_fault *fault) {
+    void *object = box_check(L, 1, form->kind);
+    pki_buffer *der = scratch_buffer(L);
+    pki_begin(fault);
+    return form->encode(object, der, fault) ? der : NULL;
+}
+
+int der_object_der(lua_State *L, const der_object *form) {
+    pki_fault fault;
+    const pki_buffer *der = der_of(L, form, &fault);
+    if (der == NULL) {
+        return fault_push(L, &fault, NULL);
+    }
+    lua_pushlstring(L, (const char *)der->data, der->length);
+    return 1;
+}
+
+int der_object_pem(lua_State *L, const der_object *form) {
+    pki_fault fault;
+    const pki_buffer *der = der_of(L, form, &fault);
+    return der == NULL ? fault_push(L, &fault, NULL)
+                       : push_pem(L, form->label, der->data, der->length);
+}
+
+int der_object_write(lua_State *L, const der_object *form) {
+    static const char *const known[] = {"overwrite", NULL};
+    pki_fault fault;
+    (void)box_check(L, 1, form->kind);
+    const char *path = check_path(L, 2);
+    lua_settop(L, 3);
+    options_check(L, 3, known);
+    bool overwrite = options_boolean(L, 3, "overwrite", false);
+    const pki_buffer *der = der_of(L, form, &fault);
+    if (der == NULL) {
+        return fault_push(L, &fault, NULL);
+    }
+    pki_buffer *pem = scratch_buffer(L);
+    if (!pki_pem_encode(pem, form->label, der->data, der->length, &fault) ||
+        !pki_file_write(path, pem->data, pem->length, 0644, overwrite, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int der_object_source(lua_State *L, const der_object *form) {
+    (void)box_check(L, 1, form->kind);
+    return box_source(L, 1);
+}
+
+int der_object_tostring(lua_State *L, const der_object *form, const X509_NAME *(*name)(void *)) {
+    char text[512];
+    void **box = luaL_checkudata(L, 1, form->kind->name);
+    if (*box == NULL) {
+        lua_pushfstring(L, "%s (closed)", form->kind->name);
+    } else {
+        pki_name_text(name(*box), text, sizeof text);
+        lua_pushfstring(L, "%s (%s)", form->kind->name, text);
+    }
     return 1;
 }
 
@@ -67,28 +131,6 @@ int push_pem(lua_State *L, const char *label, const unsigned char *der, size_t l
         return fault_push(L, &fault, NULL);
     }
     lua_pushlstring(L, (const char *)pem->data, pem->length);
-    return 1;
-}
-
-bool check_write(lua_State *L) {
-    static const char *const known[] = {"overwrite", NULL};
-    (void)check_path(L, 2);
-    lua_settop(L, 3);
-    options_check(L, 3, known);
-    return options_boolean(L, 3, "overwrite", false);
-}
-
-int write_pem(lua_State *L, const char *label, const unsigned char *der, size_t length) {
-    pki_fault fault;
-    const char *path = lua_tostring(L, 2);
-    bool overwrite = options_boolean(L, 3, "overwrite", false);
-    pki_buffer *pem = scratch_buffer(L);
-    pki_begin(&fault);
-    if (!pki_pem_encode(pem, label, der, length, &fault) ||
-        !pki_file_write(path, pem->data, pem->length, 0644, overwrite, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    lua_pushboolean(L, 1);
     return 1;
 }
 

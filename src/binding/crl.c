@@ -9,6 +9,7 @@ Certificate revocation lists.
 #include "../pki/certificate.h"
 #include "../pki/name.h"
 #include "core.h"
+#include "fields.h"
 #include "lists.h"
 
 static void release(void *object) {
@@ -25,6 +26,16 @@ static void *parser(const char *text, size_t length, pki_fault *fault) {
     return pki_crl_parse(text, length, fault);
 }
 
+static bool encode(void *object, pki_buffer *der, pki_fault *fault) {
+    return pki_crl_der(object, der, fault);
+}
+
+static const X509_NAME *name(void *object) {
+    return X509_CRL_get_issuer(object);
+}
+
+static const der_object form = {&box_crl, "X509 CRL", parser, encode};
+
 /***
 Reads exactly one CRL from text.
 @function parse
@@ -34,7 +45,7 @@ Reads exactly one CRL from text.
 @treturn[2] fault
 */
 static int crl_parse(lua_State *L) {
-    return parse_text(L, &box_crl, parser);
+    return der_object_parse(L, &form);
 }
 
 /***
@@ -46,7 +57,7 @@ Reads exactly one CRL from a file.
 @treturn[2] fault with the path
 */
 static int crl_read(lua_State *L) {
-    return read_text(L, &box_crl, parser);
+    return der_object_read(L, &form);
 }
 
 /***
@@ -97,17 +108,7 @@ The issuer, in the form of `certificate:subject`.
 @treturn table
 */
 static int crl_issuer(lua_State *L) {
-    pki_fault fault;
-    char text[1024];
-    const X509_NAME *name = X509_CRL_get_issuer(self(L));
-    pki_list *entries = scratch_list(L);
-    pki_begin(&fault);
-    if (!pki_name_read(name, entries, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    pki_name_text(name, text, sizeof text);
-    push_name(L, entries, text);
-    return 1;
+    return field_name(L, X509_CRL_get_issuer(self(L)));
 }
 
 /***
@@ -129,27 +130,12 @@ static int crl_number(lua_State *L) {
     return 1;
 }
 
-static int time_of(lua_State *L, const ASN1_TIME *time) {
-    pki_fault fault;
-    long long seconds = 0;
-    pki_begin(&fault);
-    if (time == NULL) {
-        lua_pushnil(L);
-        return 1;
-    }
-    if (!pki_time_read(time, &seconds, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    lua_pushinteger(L, seconds);
-    return 1;
-}
-
 /***
 @function crl:this_update
 @treturn integer seconds since the epoch, UTC
 */
 static int crl_this_update(lua_State *L) {
-    return time_of(L, X509_CRL_get0_lastUpdate(self(L)));
+    return field_time(L, X509_CRL_get0_lastUpdate(self(L)));
 }
 
 /***
@@ -157,7 +143,7 @@ static int crl_this_update(lua_State *L) {
 @treturn ?integer seconds since the epoch, UTC
 */
 static int crl_next_update(lua_State *L) {
-    return time_of(L, X509_CRL_get0_nextUpdate(self(L)));
+    return field_time(L, X509_CRL_get0_nextUpdate(self(L)));
 }
 
 /***
@@ -227,25 +213,12 @@ static int crl_verify(lua_State *L) {
     return 1;
 }
 
-static pki_buffer *der_of(lua_State *L, pki_fault *fault) {
-    X509_CRL *crl = self(L);
-    pki_buffer *der = scratch_buffer(L);
-    pki_begin(fault);
-    return pki_crl_der(crl, der, fault) ? der : NULL;
-}
-
 /***
 @function crl:der
 @treturn string
 */
 static int crl_der(lua_State *L) {
-    pki_fault fault;
-    const pki_buffer *der = der_of(L, &fault);
-    if (der == NULL) {
-        return fault_push(L, &fault, NULL);
-    }
-    lua_pushlstring(L, (const char *)der->data, der->length);
-    return 1;
+    return der_object_der(L, &form);
 }
 
 /***
@@ -253,10 +226,7 @@ static int crl_der(lua_State *L) {
 @treturn string canonical PEM
 */
 static int crl_pem(lua_State *L) {
-    pki_fault fault;
-    const pki_buffer *der = der_of(L, &fault);
-    return der == NULL ? fault_push(L, &fault, NULL)
-                       : push_pem(L, "X509 CRL", der->data, der->length);
+    return der_object_pem(L, &form);
 }
 
 /***
@@ -268,12 +238,7 @@ static int crl_pem(lua_State *L) {
 @treturn[2] fault
 */
 static int crl_write(lua_State *L) {
-    pki_fault fault;
-    (void)self(L);
-    (void)check_write(L);
-    const pki_buffer *der = der_of(L, &fault);
-    return der == NULL ? fault_push(L, &fault, NULL)
-                       : write_pem(L, "X509 CRL", der->data, der->length);
+    return der_object_write(L, &form);
 }
 
 /***
@@ -282,8 +247,7 @@ The text that the CRL was read from, to the byte.
 @treturn ?string nil for a CRL that was made
 */
 static int crl_source(lua_State *L) {
-    (void)self(L);
-    return box_source(L, 1);
+    return der_object_source(L, &form);
 }
 
 static int crl_close(lua_State *L) {
@@ -291,15 +255,7 @@ static int crl_close(lua_State *L) {
 }
 
 static int crl_tostring(lua_State *L) {
-    char text[512];
-    void **box = luaL_checkudata(L, 1, box_crl.name);
-    if (*box == NULL) {
-        lua_pushliteral(L, "tcpki.crl (closed)");
-    } else {
-        pki_name_text(X509_CRL_get_issuer(*box), text, sizeof text);
-        lua_pushfstring(L, "tcpki.crl (of %s)", text);
-    }
-    return 1;
+    return der_object_tostring(L, &form, name);
 }
 
 static const luaL_Reg functions[] = {

@@ -9,6 +9,7 @@ Certificate signing requests.
 #include "../pki/extension.h"
 #include "../pki/name.h"
 #include "core.h"
+#include "fields.h"
 #include "lists.h"
 
 static void release(void *object) {
@@ -25,6 +26,16 @@ static void *parser(const char *text, size_t length, pki_fault *fault) {
     return pki_csr_parse(text, length, fault);
 }
 
+static bool encode(void *object, pki_buffer *der, pki_fault *fault) {
+    return pki_csr_der(object, der, fault);
+}
+
+static const X509_NAME *name(void *object) {
+    return X509_REQ_get_subject_name(object);
+}
+
+static const der_object form = {&box_csr, "CERTIFICATE REQUEST", parser, encode};
+
 /***
 Reads exactly one CSR from text.
 @function parse
@@ -34,7 +45,7 @@ Reads exactly one CSR from text.
 @treturn[2] fault
 */
 static int csr_parse(lua_State *L) {
-    return parse_text(L, &box_csr, parser);
+    return der_object_parse(L, &form);
 }
 
 /***
@@ -46,7 +57,7 @@ Reads exactly one CSR from a file.
 @treturn[2] fault with the path
 */
 static int csr_read(lua_State *L) {
-    return read_text(L, &box_csr, parser);
+    return der_object_read(L, &form);
 }
 
 /***
@@ -103,17 +114,7 @@ The subject, in the form of `certificate:subject`.
 @treturn table
 */
 static int csr_subject(lua_State *L) {
-    pki_fault fault;
-    char text[1024];
-    const X509_NAME *name = X509_REQ_get_subject_name(self(L));
-    pki_list *entries = scratch_list(L);
-    pki_begin(&fault);
-    if (!pki_name_read(name, entries, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    pki_name_text(name, text, sizeof text);
-    push_name(L, entries, text);
-    return 1;
+    return field_name(L, X509_REQ_get_subject_name(self(L)));
 }
 
 /***
@@ -151,34 +152,13 @@ static const pki_extensions *requested(lua_State *L) {
     return *extensions;
 }
 
-typedef bool (*list_reader)(const pki_extensions *all, bool *present, pki_list *list,
-                            pki_fault *fault);
-
-static int extension_of(lua_State *L, list_reader reader,
-                        void (*pusher)(lua_State *L, const pki_list *list)) {
-    pki_fault fault;
-    bool present = false;
-    const pki_extensions *all = requested(L);
-    pki_list *list = scratch_list(L);
-    pki_begin(&fault);
-    if (!reader(all, &present, list, &fault)) {
-        return fault_push(L, &fault, NULL);
-    }
-    if (present) {
-        pusher(L, list);
-    } else {
-        lua_pushnil(L);
-    }
-    return 1;
-}
-
 /***
 The requested subject alternative names, all of them.
 @function csr:subject_alt_names
 @treturn ?table of {type =, value =}
 */
 static int csr_subject_alt_names(lua_State *L) {
-    return extension_of(L, pki_extension_subject_alt_names, push_typed);
+    return field_extension(L, requested(L), pki_extension_subject_alt_names, push_typed);
 }
 
 /***
@@ -186,7 +166,7 @@ static int csr_subject_alt_names(lua_State *L) {
 @treturn ?table of words
 */
 static int csr_key_usage(lua_State *L) {
-    return extension_of(L, pki_extension_key_usage, push_values);
+    return field_extension(L, requested(L), pki_extension_key_usage, push_values);
 }
 
 /***
@@ -194,13 +174,7 @@ static int csr_key_usage(lua_State *L) {
 @treturn ?table of words or OIDs
 */
 static int csr_extended_key_usage(lua_State *L) {
-    return extension_of(L, pki_extension_extended_key_usage, push_values);
-}
-
-static bool read_extensions(const pki_extensions *all, bool *present, pki_list *list,
-                            pki_fault *fault) {
-    *present = true;
-    return pki_extension_list(all, list, fault);
+    return field_extension(L, requested(L), pki_extension_extended_key_usage, push_values);
 }
 
 /***
@@ -209,15 +183,7 @@ Every requested extension.
 @treturn table of {oid =, name =, critical =, der =}
 */
 static int csr_extensions(lua_State *L) {
-    return extension_of(L, read_extensions, push_extensions);
-}
-
-/* The DER of the CSR at 1 in scratch, or NULL. */
-static pki_buffer *der_of(lua_State *L, pki_fault *fault) {
-    const X509_REQ *csr = self(L);
-    pki_buffer *der = scratch_buffer(L);
-    pki_begin(fault);
-    return pki_csr_der(csr, der, fault) ? der : NULL;
+    return field_extensions(L, requested(L));
 }
 
 /***
@@ -225,13 +191,7 @@ static pki_buffer *der_of(lua_State *L, pki_fault *fault) {
 @treturn string
 */
 static int csr_der(lua_State *L) {
-    pki_fault fault;
-    const pki_buffer *der = der_of(L, &fault);
-    if (der == NULL) {
-        return fault_push(L, &fault, NULL);
-    }
-    lua_pushlstring(L, (const char *)der->data, der->length);
-    return 1;
+    return der_object_der(L, &form);
 }
 
 /***
@@ -239,10 +199,7 @@ static int csr_der(lua_State *L) {
 @treturn string canonical PEM
 */
 static int csr_pem(lua_State *L) {
-    pki_fault fault;
-    const pki_buffer *der = der_of(L, &fault);
-    return der == NULL ? fault_push(L, &fault, NULL)
-                       : push_pem(L, "CERTIFICATE REQUEST", der->data, der->length);
+    return der_object_pem(L, &form);
 }
 
 /***
@@ -254,12 +211,7 @@ static int csr_pem(lua_State *L) {
 @treturn[2] fault
 */
 static int csr_write(lua_State *L) {
-    pki_fault fault;
-    (void)self(L);
-    (void)check_write(L);
-    const pki_buffer *der = der_of(L, &fault);
-    return der == NULL ? fault_push(L, &fault, NULL)
-                       : write_pem(L, "CERTIFICATE REQUEST", der->data, der->length);
+    return der_object_write(L, &form);
 }
 
 /***
@@ -268,8 +220,7 @@ The text that the CSR was read from, to the byte.
 @treturn ?string nil for a CSR that was made
 */
 static int csr_source(lua_State *L) {
-    (void)self(L);
-    return box_source(L, 1);
+    return der_object_source(L, &form);
 }
 
 static int csr_close(lua_State *L) {
@@ -277,15 +228,7 @@ static int csr_close(lua_State *L) {
 }
 
 static int csr_tostring(lua_State *L) {
-    char text[512];
-    void **box = luaL_checkudata(L, 1, box_csr.name);
-    if (*box == NULL) {
-        lua_pushliteral(L, "tcpki.csr (closed)");
-    } else {
-        pki_name_text(X509_REQ_get_subject_name(*box), text, sizeof text);
-        lua_pushfstring(L, "tcpki.csr (%s)", text);
-    }
-    return 1;
+    return der_object_tostring(L, &form, name);
 }
 
 static const luaL_Reg functions[] = {
