@@ -22,7 +22,8 @@ end
 
 -- The certificate that the frontend shows: workers check it against server-ca.pem.
 local server_ca = assert(tcpki.authority.new { subject = { O = "Acme", CN = "Acme Server CA" } })
-local server = assert(server_ca:issue { common_name = "localhost", usage = "server", subject_alt_names = { "localhost" } })
+local server = assert(server_ca:issue { common_name = "localhost", usage = "server",
+  subject_alt_names = { "localhost" } })
 assert(server_ca.certificate:write(path "server-ca.pem"))
 
 local failures = 0

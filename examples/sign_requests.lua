@@ -26,7 +26,8 @@ assert(signed.chain:verify { roots = roots, purpose = "server", name = "temporal
 assert(key:matches(signed.certificate))
 
 -- A name that the authority is not allowed to vouch for is refused now, not by a peer later.
-local _, refused = issuing:issue { common_name = "x", usage = "server", subject_alt_names = { "temporal.other.example" } }
+local _, refused = issuing:issue { common_name = "x", usage = "server",
+  subject_alt_names = { "temporal.other.example" } }
 print(refused)
 
 assert(issuing:revoke(signed.certificate, { reason = "superseded" }))

@@ -109,7 +109,7 @@ describe("tcpki.fault", function()
     table.sort(words)
     assert.equal("already_exists bad_der bad_extension bad_name bad_passphrase bad_pem "
       .. "bad_signature bad_time busy chain_too_long crl_unusable empty expired "
-      .. "explicit_parameters input_output interrupted issuer_mismatch key_mismatch "
+      .. "explicit_parameters input_output issuer_mismatch key_mismatch "
       .. "key_too_large libcrypto name_mismatch name_not_permitted no_issuer no_private_key "
       .. "no_space not_a_file not_an_authority not_found not_pem not_verified not_yet_valid "
       .. "out_of_memory outlives_issuer passphrase_required path_length_exceeded "

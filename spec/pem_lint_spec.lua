@@ -10,7 +10,8 @@ describe("tcpki.pem.lint", function()
   local key = leaf.key:pem()
 
   it("has nothing to say of a good text", function()
-    for expected, text in pairs { chain = chain, key = key, bundle = ca.certificate:pem(), certificate = leaf.certificate:pem() } do
+    for expected, text in pairs { chain = chain, key = key, bundle = ca.certificate:pem(),
+      certificate = leaf.certificate:pem() } do
       local report = pem.lint(text, { expect = expected })
       assert.is_true(report.ok)
       assert.equal(0, #report, tostring(report))
@@ -112,7 +113,8 @@ describe("tcpki.pem.lint", function()
   end)
 
   it("throws on what it cannot expect", function()
-    expect.throws({ "'expect' is 'pfx'", "bundle, certificate, chain, crl, csr, key" }, pem.lint, chain, { expect = "pfx" })
+    expect.throws({ "'expect' is 'pfx'", "bundle, certificate, chain, crl, csr, key" }, pem.lint, chain,
+      { expect = "pfx" })
     expect.throws({ "text must be string" }, pem.lint, 42)
     expect.throws({ "unknown option 'expects'" }, pem.lint, chain, { expects = "chain" })
   end)

@@ -19,7 +19,8 @@ end
 
 describe("tcpki.pem.quote", function()
   local certificate = assert(tcpki.authority.new { subject = { CN = "Acme" } }).certificate:pem()
-  local texts = { certificate, certificate:sub(1, -2), certificate .. "\n", (certificate:gsub("\n", "\r\n")), "a'b\"c\\n$d`e",
+  local texts = { certificate, certificate:sub(1, -2), certificate .. "\n", (certificate:gsub("\n", "\r\n")),
+    "a'b\"c\\n$d`e",
     "  indented\n", "\n", "", "tab\there\n", "# no comment\n" }
 
   it("writes shell words that a shell reads back", function()

@@ -28,8 +28,10 @@ describe("tcpki.pem.repair", function()
   end)
 
   it("gives the canonical text back, whatever was wrapped around it", function()
-    for _, name in ipairs { "literal-n", "literal-n-twice", "slash-n", "spaces-for-newlines", "newlines-removed", "base64",
-      "utf16le", "bom", "cr", "crcrlf", "double-newline", "indent-4", "quoted-mail", "double-quotes", "key-equals", "json",
+    for _, name in ipairs { "literal-n", "literal-n-twice", "slash-n", "spaces-for-newlines", "newlines-removed",
+      "base64",
+      "utf16le", "bom", "cr", "crcrlf", "double-newline", "indent-4", "quoted-mail", "double-quotes", "key-equals",
+        "json",
       "url", "html", "plus-to-space", "trailing-space", "trailing-tab" } do
       local fixed, changes = pem.repair(manglings.named[name].apply(chain))
       assert.equal(chain, fixed, name .. ": " .. tostring(changes))

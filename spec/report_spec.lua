@@ -17,7 +17,8 @@ describe("tcpki.report", function()
 
   it("reads on a terminal of 100 columns", function()
     local findings = report.new()
-    findings:add { code = "long", severity = "error", message = ("word "):rep(60), hint = ("deed "):rep(60), line = 3, column = 7 }
+    findings:add { code = "long", severity = "error", message = ("word "):rep(60), hint = ("deed "):rep(60),
+      line = 3, column = 7 }
     local text = tostring(findings)
     for line in text:gmatch "[^\n]+" do
       assert.is_true(#line <= 100, line)

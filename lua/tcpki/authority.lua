@@ -479,7 +479,8 @@ end
 -- `subject_alt_names` (needed for server and peer), `days` (90 by default), `key` (a key, or options for
 -- `tcpki.key.generate`), or `csr` (its names come through in full), `not_before`, `not_after`, `serial`, `digest`,
 -- `crl_distribution_points`; for "ca" also `path_length` and `name_constraints`
--- @treturn[1] leaf with `certificate`, `chain` (leaf first, without the root) and, where the private key is known, `key`
+-- @treturn[1] leaf with `certificate`, `chain` (leaf first, without the root) and, where the private key is known,
+-- `key`
 -- @treturn[2] nil
 -- @treturn[2] fault `outlives_issuer`, `path_length_exceeded`, `name_not_permitted`, `bad_signature`, `bad_name`, …
 function methods:issue(given)
@@ -555,7 +556,8 @@ function methods:revoke(which, given)
   options.expect("authority:revoke", "which", which, "tcpki.certificate|string")
   given = options.check("authority:revoke", given, { reason = "string", at = "integer" })
   if given.reason and not has(reasons, given.reason) then
-    error(("authority:revoke: option 'reason' is '%s' (known: %s)"):format(given.reason, table.concat(reasons, ", ")), 2)
+    error(("authority:revoke: option 'reason' is '%s' (known: %s)"):format(given.reason, table.concat(reasons,
+      ", ")), 2)
   end
   local serial, err
   if type(which) == "string" then

@@ -2,11 +2,12 @@
 --
 -- A bundle is an array: `bundle[1]`, `#bundle`, `ipairs(bundle)`.
 --
--- `bundle:pem()`, `:source()` (the text that it was read from, to the byte) and `:write(path, { overwrite = })` are as for
+-- `bundle:pem()`, `:source()` (the text that it was read from, to the byte) and `:write(path, { overwrite = })` are
+-- as for
 -- a chain.
 -- @module tcpki.bundle
 
-local certificates = require "tcpki.certificates"
+local array = require "tcpki.certificates"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
 local options = require "tcpki.options"
@@ -16,7 +17,7 @@ local bundle = {}
 local methods = {}
 local metatable = { __name = "tcpki.bundle", __index = methods }
 
-certificates.add_methods(methods, "bundle")
+array.add_methods(methods, "bundle")
 
 function metatable:__tostring()
   return ("tcpki.bundle (%d certificate%s)"):format(#self, #self == 1 and "" or "s")
@@ -80,7 +81,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault with the path
 function bundle.read(path)
-  return certificates.read(path, bundle.parse)
+  return array.read(path, bundle.parse)
 end
 
 --- Adds a certificate at the end.
@@ -157,6 +158,14 @@ function methods:expiry()
   return list
 end
 
+local function fingerprints(certificates)
+  local set = {}
+  for _, certificate in ipairs(certificates) do
+    set[certificate:fingerprint()] = true
+  end
+  return set
+end
+
 --- What another bundle has and lacks beside this one, by DER.
 -- @tparam bundle other
 -- @treturn table `{ added = {certificate,…}, removed = {certificate,…} }`: what must be done to this one to get
@@ -164,13 +173,14 @@ end
 function methods:difference(other)
   options.expect("bundle:difference", "other", other, "tcpki.bundle")
   local difference = { added = {}, removed = {} }
+  local here, there = fingerprints(self), fingerprints(other)
   for _, certificate in ipairs(other) do
-    if not index_of(self, certificate) then
+    if not here[certificate:fingerprint()] then
       table.insert(difference.added, certificate)
     end
   end
   for _, certificate in ipairs(self) do
-    if not index_of(other, certificate) then
+    if not there[certificate:fingerprint()] then
       table.insert(difference.removed, certificate)
     end
   end

@@ -10,7 +10,7 @@
 -- @module tcpki.chain
 
 local bundle = require "tcpki.bundle"
-local certificates = require "tcpki.certificates"
+local array = require "tcpki.certificates"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
 local options = require "tcpki.options"
@@ -20,7 +20,7 @@ local chain = {}
 local methods = {}
 local metatable = { __name = "tcpki.chain", __index = methods }
 
-certificates.add_methods(methods, "chain")
+array.add_methods(methods, "chain")
 
 function metatable:__tostring()
   return ("tcpki.chain (%s, %d certificate%s)"):format(self[1]:subject(), #self, #self == 1 and "" or "s")
@@ -112,7 +112,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault with the path
 function chain.read(path, build_with)
-  return certificates.read(path, chain.parse, build_with)
+  return array.read(path, chain.parse, build_with)
 end
 
 local verify_options = {

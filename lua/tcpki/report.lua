@@ -20,7 +20,8 @@ function report.wrap(text, first, rest)
   local lines, line = {}, first
   local empty = true
   for word in text:gmatch "%S+" do
-    if not empty and utf8.len(line .. " " .. word, 1, -1, true) and utf8.len(line .. " " .. word, 1, -1, true) > WIDTH then
+    if not empty and utf8.len(line .. " " .. word, 1, -1, true) and utf8.len(line .. " " .. word, 1, -1,
+      true) > WIDTH then
       lines[#lines + 1] = line
       line, empty = rest, true
     end

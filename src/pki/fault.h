@@ -63,8 +63,7 @@
     X(CRL_UNUSABLE, "crl_unusable", "pass a current CRL of every issuer in the chain")           \
     X(CHAIN_TOO_LONG, "chain_too_long", "shorten the chain")                                     \
     X(SEVERAL_LEAVES, "several_leaves", "say which one is the leaf: leaf = certificate")         \
-    X(NOT_VERIFIED, "not_verified", "see the message")                                           \
-    X(INTERRUPTED, "interrupted", "write the pair again")
+    X(NOT_VERIFIED, "not_verified", "see the message")
 
 typedef enum pki_code {
     PKI_OK,

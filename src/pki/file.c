@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* renameat2, RENAME_NOREPLACE */
 #include "file.h"
 
 #include <errno.h>
@@ -77,6 +78,23 @@ end:
     return done;
 }
 
+/*
+** Gives the file its name unless something has that name by now, which rename would replace. Not
+** every file system knows the flag, and not every one has hard links.
+*/
+static bool rename_new(int directory, const char *temporary, const char *name) {
+#ifdef RENAME_NOREPLACE
+    if (renameat2(directory, temporary, directory, name, RENAME_NOREPLACE) == 0) {
+        return true;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return false;
+    }
+#endif
+    return linkat(directory, temporary, directory, name, 0) == 0 &&
+           unlinkat(directory, temporary, 0) == 0;
+}
+
 bool pki_file_write(const char *path, const void *content, size_t length, mode_t mode,
                     bool overwrite, pki_fault *fault) {
     bool done = false;
@@ -100,14 +118,10 @@ bool pki_file_write(const char *path, const void *content, size_t length, mode_t
                              fault)) {
         goto end;
     }
-    if (overwrite) {
-        done = renameat(where.directory, temporary, where.directory, where.name) == 0;
-    } else {
-        /* link fails where rename would replace a file that came into being meanwhile. */
-        done = linkat(where.directory, temporary, where.directory, where.name, 0) == 0;
-    }
+    done = overwrite ? renameat(where.directory, temporary, where.directory, where.name) == 0
+                     : rename_new(where.directory, temporary, where.name);
     int error = errno;
-    if (!done || !overwrite) {
+    if (!done) {
         (void)unlinkat(where.directory, temporary, 0);
     }
     if (!done) {

@@ -102,7 +102,8 @@ for line in file:lines() do
     count.agree = count.agree + (agree and 1 or 0)
   end
   if not agree then
-    table.insert(disagreements, ("%s: expected %s, got %s"):format(case.id, case.expect, ok and "OK" or tostring(err):gsub("\n.*", "")))
+    table.insert(disagreements, ("%s: expected %s, got %s"):format(case.id, case.expect, ok and "OK"
+      or tostring(err):gsub("\n.*", "")))
   end
 end
 file:close()
@@ -123,6 +124,7 @@ local failed = 0
 for family, count in pairs(family_counts) do
   local enough = count.agree >= pinned[family]
   failed = failed + (enough and 0 or 1)
-  print(("%s %s: %d of %d agree, pinned at %d"):format(enough and "ok" or "FAILED", family, count.agree, count.all, pinned[family]))
+  print(("%s %s: %d of %d agree, pinned at %d"):format(enough and "ok" or "FAILED", family, count.agree, count.all,
+    pinned[family]))
 end
 os.exit(failed == 0)

@@ -232,7 +232,8 @@ end
 
 -- The lines of a flattened text: armour on lines of its own, and the blanks between as line ends.
 local function unflatten(text)
-  return (text:gsub("(%-%-%-%-%-BEGIN [%w ]-%-%-%-%-%-)([^%-]*)(%-%-%-%-%-END [%w ]-%-%-%-%-%-)[ \t]*", function(first, body, last)
+  return (text:gsub("(%-%-%-%-%-BEGIN [%w ]-%-%-%-%-%-)([^%-]*)(%-%-%-%-%-END [%w ]-%-%-%-%-%-)[ \t]*",
+    function(first, body, last)
     if body:find ":" then
       return nil -- the headers of an encrypted key need their own lines, which are lost
     end
@@ -261,7 +262,8 @@ end
 local function quoted_body(text)
   local body = trim(text)
   local quote = body:sub(1, 1)
-  return #body > 2 and quote:find "[\"'`]" and body:sub(-1) == quote and body:find "^.%s*%-%-%-%-%-" and body:sub(2, -2) or nil
+  local quoted = #body > 2 and quote:find "[\"'`]" and body:sub(-1) == quote
+  return quoted and body:find "^.%s*%-%-%-%-%-" and body:sub(2, -2) or nil
 end
 
 local function is_flat(text)
@@ -311,7 +313,8 @@ layers.list = {
     who = "most readers lose the first block in silence", hint = "pass the value alone",
     find = function(text) return text:find "^%s*[%a_][%w_]*%s*=%s*[\"']?%s*%-%-%-%-%-BEGIN "
       or text:find "^%s*export%s+[%a_][%w_]*%s*=%s*[\"']?%s*%-%-%-%-%-BEGIN " end,
-    undo = function(text) return text:match "^%s*export%s+[%a_][%w_]*%s*=%s*(.*)$" or text:match "^%s*[%a_][%w_]*%s*=%s*(.*)$" end,
+    undo = function(text) return text:match "^%s*export%s+[%a_][%w_]*%s*=%s*(.*)$"
+      or text:match "^%s*[%a_][%w_]*%s*=%s*(.*)$" end,
   },
   {
     code = "quotes", severity = "error", message = "quotes stand around the PEM",
@@ -408,7 +411,8 @@ layers.list = {
     end,
   },
   {
-    code = "armour", severity = "error", message = "an armour line does not have five dashes on both sides, or is not in capitals",
+    code = "armour", severity = "error",
+    message = "an armour line does not have five dashes on both sides, or is not in capitals",
     who = "every reader; most skip the block in silence",
     hint = "armour is five dashes, BEGIN or END, the label in capitals, five dashes",
     find = damaged_armour, undo = undo_armour,

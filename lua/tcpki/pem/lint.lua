@@ -41,8 +41,10 @@ end
 local function lint_label(findings, part, label)
   if known_to_openssl_only[part.label] then
     add(findings, part, "openssl_label", "error", ("only OpenSSL knows the label %s"):format(part.label),
-      ("write it as %s"):format(known_to_openssl_only[part.label]), "Go, rustls and Java pass over the block in silence")
-  elseif label and label ~= part.label and not (part.label == "NEW CERTIFICATE REQUEST" and label == "CERTIFICATE REQUEST") then
+      ("write it as %s"):format(known_to_openssl_only[part.label]),
+        "Go, rustls and Java pass over the block in silence")
+  elseif label and label ~= part.label and not (part.label == "NEW CERTIFICATE REQUEST"
+    and label == "CERTIFICATE REQUEST") then
     add(findings, part, "wrong_label", "error", ("the label says %s, the content is a %s"):format(part.label, label),
       ("label it %s"):format(label), "most readers")
   elseif not label and part.headers == nil and kind.family(part.label) ~= "other" then
@@ -54,7 +56,8 @@ end
 -- Headers say that a traditional key is encrypted; on anything else they make readers pass over the block.
 local function lint_headers(findings, part)
   if part.headers and not (part.family == "key" and part.headers:find "ENCRYPTED") then
-    findings:add { code = "headers", severity = "error", message = "the block has headers", line = part.notes.headers.line,
+    findings:add { code = "headers", severity = "error", message = "the block has headers",
+      line = part.notes.headers.line,
       who = "Go passes over a certificate with headers in silence; rustls and Java refuse it",
       hint = "remove the lines up to the empty one" }
   end
@@ -83,7 +86,8 @@ local function lint_expectation(findings, part, family, expect)
     local wanted = (expect == "chain" or expect == "bundle") and "certificate" or expect
     if family ~= wanted then
       add(findings, part, "holds_" .. family:gsub(" ", "_"), "error",
-        ("there is a %s where a %s is expected"):format(family, wanted), ("pass the file that holds the %s"):format(wanted))
+        ("there is a %s where a %s is expected"):format(family, wanted),
+          ("pass the file that holds the %s"):format(wanted))
     end
   end
 end
@@ -96,7 +100,8 @@ local function lint_together(findings, blocks, expect)
   for _, part in ipairs(blocks) do
     if part.der then
       if seen[part.der] then
-        add(findings, part, "duplicate", "warning", ("the block is the same as the one in line %d"):format(seen[part.der]),
+        add(findings, part, "duplicate", "warning",
+          ("the block is the same as the one in line %d"):format(seen[part.der]),
           "remove it")
       else
         seen[part.der] = part.line
@@ -122,7 +127,7 @@ local function lint_together(findings, blocks, expect)
       if not certificates[i]:issued_by(certificates[i + 1]) then
         findings:add {
           code = "chain_order", severity = "error",
-          message = ("certificate %d is not issued by certificate %d: the leaf comes first, each followed by its issuer")
+          message = ("certificate %d is not issued by certificate %d: the leaf comes first, then its issuer, and so on")
             :format(i, i + 1),
           hint = "let tcpki.chain.parse(text):pem() order it",
           who = "readers that take the first certificate for the leaf: all",
@@ -142,7 +147,8 @@ return function(text, given)
   given = options.check("tcpki.pem.lint", given, { expect = "string" })
   local expect = given.expect
   if expect and not expectations[expect] then
-    error(("tcpki.pem.lint: option 'expect' is '%s' (known: bundle, certificate, chain, crl, csr, key)"):format(expect), 2)
+    error(("tcpki.pem.lint: option 'expect' is '%s' (known: bundle, certificate, chain, crl, csr, key)")
+      :format(expect), 2)
   end
   local findings = report.new()
   if not text:find "%S" then
@@ -176,7 +182,8 @@ return function(text, given)
       local bare = beneath:gsub("%s", ""):find "^MI[%w+/]+=*$"
       findings:add { code = bare and "bare_base64" or "no_armour", severity = "error",
         message = bare and "it is base64 without its BEGIN and END lines" or "there is no BEGIN line", line = 1,
-        who = "every reader", hint = bare and "put the armour around it: tcpki.pem.repair(text)" or "copy the text again, whole" }
+        who = "every reader", hint = bare and "put the armour around it: tcpki.pem.repair(text)"
+          or "copy the text again, whole" }
     end
     return findings
   end

@@ -72,14 +72,16 @@ local function mend_block(text, part, changes)
     if der then
       part.der = der
       part.notes.bad_padding, part.notes.stray_bits = nil, nil
-      changes[#changes + 1] = { line = part.notes.inner_blanks.line, code = "plus_signs", message = "blanks became plus signs" }
+      changes[#changes + 1] = { line = part.notes.inner_blanks.line, code = "plus_signs",
+        message = "blanks became plus signs" }
       changed = true
     end
   end
   for _, word in ipairs(notes_of(part)) do
     if curable[word] then
       changed = true
-      changes[#changes + 1] = { line = part.notes[word].line, code = word, message = rules[word] and rules[word][2] or word }
+      changes[#changes + 1] = { line = part.notes[word].line, code = word, message = rules[word] and rules[word][2]
+        or word }
     elseif not harmless[word] then
       return uncertain(part, word)
     end
@@ -111,7 +113,7 @@ local function mend_block(text, part, changes)
   return true, changed
 end
 
-local function between(text, part, changes)
+local function between(part, changes)
   for _, word in ipairs(notes_of(part)) do
     if word == "orphan_end" or word == "like_armour" or word == "bare_base64" or word == "control" then
       return uncertain(part, word)
@@ -140,7 +142,8 @@ local function bare(text, changes)
   end
   local label = der and kind.label(der)
   if not label then
-    return fault.fail { code = "not_certain", message = "there is no BEGIN line, and the text is no object by itself", line = 1,
+    return fault.fail { code = "not_certain",
+      message = "there is no BEGIN line, and the text is no object by itself", line = 1,
       hint = "get the text again from where it was made" }
   end
   changes[#changes + 1] = { line = 1, code = "armour", message = ("armour for a %s was put around it"):format(label) }
@@ -199,7 +202,7 @@ return function(text)
         out[#out + 1] = part.headers and with_headers(part) or core.pem.encode(part.label, part.der)
       end
     else
-      ok, changed = between(beneath, part, outside)
+      ok, changed = between(part, outside)
     end
     if not ok then
       return nil, changed
