@@ -1,3 +1,6 @@
+/***
+@submodule tcpki.certificate
+*/
 #include "../pki/certificate.h"
 #include "../pki/extension.h"
 #include "core.h"

@@ -125,8 +125,10 @@ static int crl_number(lua_State *L) {
     if (text->data == NULL && fault.code != PKI_OK) {
         return fault_push(L, &fault, NULL);
     }
-    text->length = present ? strlen((const char *)text->data) : 0;
-    lua_pushstring(L, (const char *)text->data);
+    if (text->data != NULL) {
+        text->length = strlen((const char *)text->data);
+    }
+    lua_pushstring(L, (const char *)text->data); /* nil for NULL */
     return 1;
 }
 

@@ -73,7 +73,8 @@ bool pki_certificate_der(const X509 *certificate, pki_view *der, unsigned char *
     }
     int length = i2d_X509(certificate, owned);
     if (length <= 0) {
-        return pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the certificate could not be encoded");
+        (void)pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the certificate could not be encoded");
+        return false;
     }
     der->data = *owned;
     der->length = (size_t)length;
@@ -137,12 +138,11 @@ X509 *pki_certificate_parse(const char *text, size_t length, pki_fault *fault) {
     X509 *certificate = NULL;
     pki_pem_reader reader;
     pki_pem_part block;
-    pki_pem_outcome outcome;
     if (pki_pem_is_der(text, length)) {
         return pki_certificate_from_der((const unsigned char *)text, length, fault);
     }
     pki_pem_open(&reader, text, length);
-    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_READ) {
+    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
         if (strcmp(block.label, "CERTIFICATE") != 0) {
             (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a certificate", block.label);
         } else if (certificate != NULL) {

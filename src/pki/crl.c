@@ -34,12 +34,11 @@ X509_CRL *pki_crl_parse(const char *text, size_t length, pki_fault *fault) {
     X509_CRL *crl = NULL;
     pki_pem_reader reader;
     pki_pem_part block;
-    pki_pem_outcome outcome;
     if (pki_pem_is_der(text, length)) {
         return pki_crl_from_der((const unsigned char *)text, length, fault);
     }
     pki_pem_open(&reader, text, length);
-    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_READ) {
+    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
         if (strcmp(block.label, "X509 CRL") != 0) {
             (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a CRL", block.label);
         } else if (crl != NULL) {

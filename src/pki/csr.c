@@ -64,7 +64,6 @@ X509_REQ *pki_csr_parse(const char *text, size_t length, pki_fault *fault) {
     X509_REQ *csr = NULL;
     pki_pem_reader reader;
     pki_pem_part block;
-    pki_pem_outcome outcome;
     if (pki_pem_is_der(text, length)) {
         return from_der((const unsigned char *)text, length, fault);
     }
@@ -77,7 +76,7 @@ X509_REQ *pki_csr_parse(const char *text, size_t length, pki_fault *fault) {
         return csr;
     }
     pki_pem_open(&reader, text, length);
-    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_READ) {
+    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
         if (!is_csr_label(block.label)) {
             (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a CSR", block.label);
         } else if (csr != NULL) {

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "name.h"
@@ -97,10 +98,10 @@ static ASN1_OCTET_STRING *make_address(const char *value, bool range) {
         return range && slash != NULL ? a2i_IPADDRESS_NC(value) : a2i_IPADDRESS(value);
     }
     /* 10.0.0.0/8: libcrypto wants the mask spelt out. */
-    int bits = 0;
-    char rest = '\0';
+    char *rest = NULL;
+    long bits = strtol(slash + 1, &rest, 10);
     bool wide = strchr(value, ':') != NULL;
-    if (sscanf(slash + 1, "%3d%c", &bits, &rest) != 1 || bits < 0 || bits > (wide ? 128 : 32)) {
+    if (rest == slash + 1 || *rest != '\0' || bits < 0 || bits > (wide ? 128 : 32)) {
         return NULL;
     }
     size_t used = (size_t)snprintf(text, sizeof text, "%.*s/", (int)(slash - value), value);
@@ -108,8 +109,8 @@ static ASN1_OCTET_STRING *make_address(const char *value, bool range) {
         return NULL;
     }
     for (int i = 0; i < (wide ? 8 : 4); i++) {
-        int unit = wide ? 16 : 8;
-        int ones = bits - i * unit < 0 ? 0 : bits - i * unit > unit ? unit : bits - i * unit;
+        long unit = wide ? 16 : 8;
+        long ones = bits - i * unit < 0 ? 0 : bits - i * unit > unit ? unit : bits - i * unit;
         unsigned part = (0xffffu << (unit - ones)) & (wide ? 0xffffu : 0xffu);
         used += (size_t)snprintf(text + used, sizeof text - used, wide ? "%s%x" : "%s%u",
                                  i == 0 ? "" : (wide ? ":" : "."), part);

@@ -377,13 +377,12 @@ EVP_PKEY *pki_key_parse(const char *text, size_t length, const pki_view *passphr
     EVP_PKEY *key = NULL;
     pki_pem_reader reader;
     pki_pem_part block;
-    pki_pem_outcome outcome;
     bool found = false;
     if (pki_pem_is_der(text, length)) {
         return from_der((pki_view){(const unsigned char *)text, length}, passphrase, fault);
     }
     pki_pem_open(&reader, text, length);
-    while ((outcome = pki_pem_next(&reader, &block, fault)) == PKI_PEM_READ) {
+    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
         bool is_key = is_key_label(block.label);
         /* `openssl ecparam -genkey` writes the curve's name once more in front of the key. */
         if (is_key && !found) {
