@@ -61,7 +61,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
             continue;
         }
         pki_list again = {0};
-        REQUIRE(pki_general_names_read(names, &again, &fault));
+        for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+            const GENERAL_NAME *entry = sk_GENERAL_NAME_value(names, i);
+            REQUIRE(pki_general_name_read(entry, ranges, &again, &fault));
+        }
         REQUIRE(again.count == list.count);
         pki_list_free(&again);
         GENERAL_NAMES_free(names);

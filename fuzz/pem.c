@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fuzz.h"
+#include "pki/base64.h"
 
 /* What was read can be written, and reads back as the same. */
 static void round_trip(const pki_pem_part *block) {
