@@ -25,6 +25,8 @@ static const struct {
     [PKI_PEM_BEGIN_LABEL] = {"the label of the BEGIN line is unusable", NULL},
     [PKI_PEM_BEGIN_TRAILED] = {"the BEGIN line goes on after its dashes",
                                "the newlines were lost; restore the line ends"},
+    [PKI_PEM_BEGIN_TABS] = {"a tab stands after the BEGIN line",
+                            "remove it: rustls-based SDKs refuse the text"},
     [PKI_PEM_HEADERS_UNENDED] = {"the headers of the block do not end with an empty line", NULL},
     [PKI_PEM_LINE_CR] = {"a CR stands without its LF",
                          "convert the line ends to LF: most readers skip or refuse such a block"},
@@ -52,6 +54,17 @@ static const struct {
     [PKI_PEM_END_GLUED] = {"the next block begins on the END line",
                            "put a newline between the blocks: the first file lacks its final one"},
 };
+
+/*
+** After an empty line OpenSSL and gRPC take lines of exactly 64 columns, and a shorter last one; a
+** second empty line they take for none.
+*/
+static bool is_blank_first_bad(const pki_pem_part *part) {
+    const pki_pem_mark *blank = &part->marks[PKI_PEM_BLANK_FIRST];
+    return blank->count > 1 ||
+           (blank->count == 1 && (part->width > 64 || part->marks[PKI_PEM_UNEVEN].count > 0 ||
+                                  (part->width < 64 && part->der.length > 48)));
+}
 
 /* The line ends of the text between blocks are nobody's business. */
 static bool is_line_end(pki_pem_note note) {
@@ -93,6 +106,15 @@ static void refuse(const pki_pem_reader *reader, const pki_pem_part *part, pki_p
     if (hint != NULL) {
         pki_fault_set_hint(fault, "%s", hint);
     }
+}
+
+static bool fail_at(const pki_pem_mark *mark, const char *message, const char *hint,
+                    pki_fault *fault) {
+    (void)pki_fail(fault, PKI_BAD_PEM, "%s", message);
+    fault->line = mark->line;
+    fault->column = mark->column;
+    pki_fault_set_hint(fault, "%s", hint);
+    return false;
 }
 
 static bool is_private_key(const char *label) {
@@ -145,6 +167,25 @@ static void explain_absence(const pki_pem_reader *reader, pki_fault *fault) {
 void pki_pem_open(pki_pem_reader *reader, const char *text, size_t length) {
     pki_pem_scan(&reader->scanner, text, length);
     reader->found = false;
+    reader->nul.count = 0;
+}
+
+/* What is wrong with a block only beside something else. */
+static bool check_block(const pki_pem_reader *reader, const pki_pem_part *block, pki_fault *fault) {
+    /* Readers of files, and gRPC core, take a NUL for the end of the text. */
+    if (reader->nul.count > 0) {
+        return fail_at(&reader->nul, "a NUL stands before a block",
+                       "remove it: gRPC and readers of files stop there in silence", fault);
+    }
+    if (is_blank_first_bad(block)) {
+        return fail_at(&block->marks[PKI_PEM_BLANK_FIRST], "there is a blank line inside the block",
+                       "remove it: OpenSSL and gRPC stop there", fault);
+    }
+    /* Go's AppendCertsFromPEM skips a certificate with RFC 1421 headers in silence. */
+    return block->headers.length == 0 || is_private_key(block->label) ||
+           fail_at(&block->marks[PKI_PEM_HEADERS],
+                   "the block has headers, which only keys may have",
+                   "remove the lines up to the empty one: Go skips such a block", fault);
 }
 
 pki_pem_outcome pki_pem_next(pki_pem_reader *reader, pki_pem_part *block, pki_fault *fault) {
@@ -155,18 +196,15 @@ pki_pem_outcome pki_pem_next(pki_pem_reader *reader, pki_pem_part *block, pki_fa
             pki_buffer_free(&block->der);
             return PKI_PEM_FAULT;
         }
-        if (block->kind == PKI_PEM_BETWEEN) {
-            continue;
-        }
-        /* Go's AppendCertsFromPEM skips a certificate with RFC 1421 headers in silence. */
-        if (block->headers.length > 0 && !is_private_key(block->label)) {
-            (void)pki_fail(fault, PKI_BAD_PEM, "the block has headers, which only keys may have");
-            fault->line = block->marks[PKI_PEM_HEADERS].line;
-            fault->column = 1;
-            pki_fault_set_hint(fault,
-                               "remove the lines up to the empty one: Go skips such a block");
+        if (block->kind == PKI_PEM_BLOCK && !check_block(reader, block, fault)) {
             pki_buffer_free(&block->der);
             return PKI_PEM_FAULT;
+        }
+        if (reader->nul.count == 0) {
+            reader->nul = block->marks[PKI_PEM_NUL];
+        }
+        if (block->kind == PKI_PEM_BETWEEN) {
+            continue;
         }
         reader->found = true;
         return PKI_PEM_READ;

@@ -24,6 +24,7 @@
     X(BEGIN_UNCLOSED, "begin_unclosed")      \
     X(BEGIN_LABEL, "begin_label")            \
     X(BEGIN_BLANKS, "begin_blanks")          \
+    X(BEGIN_TABS, "begin_tabs")              \
     X(BEGIN_TRAILED, "begin_trailed")        \
     /* of what lies between BEGIN and END */ \
     X(HEADERS, "headers")                    \
@@ -36,6 +37,7 @@
     X(BLANK_INSIDE, "blank_inside")          \
     X(BLANK_LAST, "blank_last")              \
     X(LEADING_BLANKS, "leading_blanks")      \
+    X(UNEVEN, "uneven")                      \
     X(INNER_BLANKS, "inner_blanks")          \
     X(TRAILING_SPACES, "trailing_spaces")    \
     X(TRAILING_TABS, "trailing_tabs")        \
@@ -118,7 +120,8 @@ bool pki_pem_next_part(pki_pem_scanner *scanner, pki_pem_part *part, pki_fault *
 */
 typedef struct pki_pem_reader {
     pki_pem_scanner scanner;
-    bool found; /* a block was read */
+    bool found;       /* a block was read */
+    pki_pem_mark nul; /* the first NUL behind what was read */
 } pki_pem_reader;
 
 typedef enum pki_pem_outcome { PKI_PEM_READ, PKI_PEM_END, PKI_PEM_FAULT } pki_pem_outcome;

@@ -336,6 +336,7 @@ typedef struct body {
     pki_base64 base64;
     bool any;     /* a line with content was seen */
     bool damaged; /* what was decoded is not what was meant */
+    bool shorter;       /* the last line was shorter than those before it */
     bool first;   /* the next line is the first one after BEGIN */
     pki_pem_mark
         blank; /* blank lines of which is not known yet whether a line with content follows */
@@ -383,6 +384,11 @@ static void read_body_line(pki_pem_scanner *scanner, pki_pem_part *part, body *s
         mark->count = before + state->blank.count;
         state->blank.count = 0;
     }
+    /* A line that is not as long as the first one, and not the shorter last one. */
+    if (state->any && (digits > part->width || state->shorter)) {
+        note(scanner, part, PKI_PEM_UNEVEN, scanner->position);
+    }
+    state->shorter = state->any && digits < part->width;
     state->any = true;
     if (digits > part->width) {
         part->width = digits;
@@ -410,7 +416,10 @@ static bool read_body(pki_pem_scanner *scanner, pki_pem_part *part, size_t stop,
         }
         if (rest == here.end) {
             if (rest > scanner->position) {
-                note(scanner, part, PKI_PEM_BEGIN_BLANKS, scanner->position);
+                bool tab = memchr(scanner->text + scanner->position, '\t',
+                                  rest - scanner->position) != NULL;
+                note(scanner, part, tab ? PKI_PEM_BEGIN_TABS : PKI_PEM_BEGIN_BLANKS,
+                     scanner->position);
             }
             advance(scanner, part, &here);
             read_headers(scanner, part, stop);

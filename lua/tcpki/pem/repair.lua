@@ -11,12 +11,12 @@ local rules = require "tcpki.pem.rules"
 -- Notes that no reader minds: a text that has only these is good as it is.
 local harmless = {
   text = true, nul = true, control_z = true, non_ascii = true, begin_blanks = true, headers = true, line_crlf = true,
-  line_lf = true, blank_first = true, end_blanks = true, end_unterminated = true,
+  line_lf = true, uneven = true, end_blanks = true, end_unterminated = true,
 }
 
 -- Damage that canonical armour cures, because the content is whole.
 local curable = {
-  begin_indented = true, begin_prefixed = true, begin_trailed = true, line_cr = true, line_crcrlf = true,
+  begin_indented = true, begin_prefixed = true, begin_tabs = true, blank_first = true, begin_trailed = true, line_cr = true, line_crcrlf = true,
   blank_inside = true, blank_last = true, leading_blanks = true, inner_blanks = true, trailing_spaces = true,
   trailing_tabs = true, end_indented = true, end_prefixed = true, end_trailed = true, end_glued = true,
   byte_order_mark = true,
@@ -193,11 +193,15 @@ return function(text)
     return pem, changes
   end
   local out, dirty = {}, #peeled > 0
-  local outside = {}
+  local outside, nul = {}, nil
   for _, part in ipairs(parts) do
     local ok, changed
     if part.kind == "block" then
       ok, changed = mend_block(beneath, part, changes)
+      if nul then
+        changes[#changes + 1] = { line = nul.line, code = "nul", message = rules.nul[2] }
+        changed = ok and true or changed
+      end
       if ok then
         out[#out + 1] = part.headers and with_headers(part) or core.pem.encode(part.label, part.der)
       end
@@ -208,6 +212,8 @@ return function(text)
       return nil, changed
     end
     dirty = dirty or changed or false
+    -- At the end of the text a NUL is nothing; before another block it ends the text for some.
+    nul = part.notes.nul
   end
   if not dirty then
     return text, {}
