@@ -16,7 +16,8 @@ local harmless = {
 
 -- Damage that canonical armour cures, because the content is whole.
 local curable = {
-  begin_indented = true, begin_prefixed = true, begin_tabs = true, blank_first = true, begin_trailed = true, line_cr = true, line_crcrlf = true,
+  begin_indented = true, begin_prefixed = true, begin_tabs = true, blank_first = true, begin_trailed = true,
+    line_cr = true, line_crcrlf = true,
   blank_inside = true, blank_last = true, leading_blanks = true, inner_blanks = true, trailing_spaces = true,
   trailing_tabs = true, end_indented = true, end_prefixed = true, end_trailed = true, end_glued = true,
   byte_order_mark = true,
