@@ -7,7 +7,7 @@
 static void use(const EVP_PKEY *key) {
     pki_fault fault;
     pki_key_kind kind;
-    pki_key_describe(key, &kind);
+    REQUIRE(pki_key_describe(key, &kind, &fault));
     REQUIRE(kind.type != NULL);
     char fingerprint[65];
     pki_begin(&fault);

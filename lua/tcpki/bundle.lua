@@ -35,7 +35,10 @@ local function make(certificates, source)
   local self = setmetatable({ duplicates = {} }, metatable)
   local seen = {}
   for _, certificate in ipairs(certificates) do
-    local fingerprint = certificate:fingerprint()
+    local fingerprint, err = certificate:fingerprint()
+    if not fingerprint then
+      return nil, err
+    end
     if seen[fingerprint] then
       table.insert(self.duplicates, certificate)
     else
@@ -55,7 +58,9 @@ end
 
 --- Makes a bundle of certificates.
 -- @tparam[opt] {certificate,…} certificates
--- @treturn bundle with `duplicates`, an array of what stood there more than once
+-- @treturn[1] bundle with `duplicates`, an array of what stood there more than once
+-- @treturn[2] nil
+-- @treturn[2] fault `out_of_memory`
 function bundle.new(certificates)
   options.expect("tcpki.bundle.new", "certificates", certificates or {}, "table")
   options.list("tcpki.bundle.new", "certificate", certificates or {}, "tcpki.certificate")
@@ -161,7 +166,7 @@ end
 local function fingerprints(certificates)
   local set = {}
   for _, certificate in ipairs(certificates) do
-    set[certificate:fingerprint()] = true
+    set[assert(certificate:fingerprint())] = true
   end
   return set
 end

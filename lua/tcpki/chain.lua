@@ -140,7 +140,11 @@ function methods:verify(request)
   request = options.check("chain:verify", request, verify_options)
   local roots = options.expect("chain:verify", "option 'roots'", request.roots, "tcpki.bundle|table")
   if not bundle.is(roots) then
-    roots = bundle.new(roots)
+    local err
+    roots, err = bundle.new(roots)
+    if not roots then
+      return nil, err
+    end
   end
   local store, err = roots:store()
   if not store then

@@ -34,6 +34,26 @@ local function environment()
     quote(absolute(package.cpath)))
 end
 
+-- The modules where everybody can read them: a clone may lie under a directory that only root enters.
+local readable
+
+local function environment_of_nobody()
+  if not readable then
+    local handle = assert(io.popen "mktemp -d")
+    local directory = handle:read "l"
+    handle:close()
+    local lua = assert(package.searchpath("tcpki", package.path)):match "^(.*)/tcpki/init%.lua$"
+    local core = assert(package.searchpath("tcpki.core", package.cpath))
+    assert(os.execute(("cp -R %s %s/lua && mkdir %s/tcpki && cp %s %s/tcpki/core.so && chmod -R a+rX %s"):format(
+      quote(lua), directory, directory, quote(core), directory, directory)))
+    readable = setmetatable({ directory = directory }, {
+      __gc = function() os.execute("rm -rf " .. directory) end,
+    })
+  end
+  local directory = readable.directory
+  return ("LUA_PATH='%s/lua/?.lua;%s/lua/?/init.lua' LUA_CPATH='%s/?.so'"):format(directory, directory, directory)
+end
+
 function child.is_root()
   local handle = assert(io.popen "id -u")
   local user = handle:read "l"
@@ -44,11 +64,12 @@ end
 -- The command line. `before` are shell words in front, `as_nobody` drops the rights of root.
 function child.command(code, options)
   options = options or {}
-  local drop = ""
+  local drop, paths = "", nil
   if options.as_nobody and child.is_root() then
     drop = "setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs "
+    paths = environment_of_nobody()
   end
-  return ("%s %s exec %s%s -e %s"):format(options.before or "", environment(), drop,
+  return ("%s %s exec %s%s -e %s"):format(options.before or "", paths or environment(), drop,
     os.getenv "LUA" or "lua5.4", quote(code))
 end
 

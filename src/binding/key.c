@@ -170,6 +170,12 @@ static EVP_PKEY *self(lua_State *L) {
     return box_check(L, 1, &box_key);
 }
 
+static bool describe(lua_State *L, pki_key_kind *kind, pki_fault *fault) {
+    const EVP_PKEY *key = self(L);
+    pki_begin(fault);
+    return pki_key_describe(key, kind, fault);
+}
+
 static bool passphrase_asked_for(lua_State *L, int index) {
     if (lua_isnoneornil(L, index)) {
         return false;
@@ -363,8 +369,11 @@ static int key_public(lua_State *L) {
 @treturn string "ec", "rsa" or "ed25519"
 */
 static int key_type(lua_State *L) {
+    pki_fault fault;
     pki_key_kind kind;
-    pki_key_describe(self(L), &kind);
+    if (!describe(L, &kind, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
     lua_pushstring(L, kind.type);
     return 1;
 }
@@ -374,8 +383,11 @@ static int key_type(lua_State *L) {
 @treturn integer the size of the RSA modulus or of the curve
 */
 static int key_bits(lua_State *L) {
+    pki_fault fault;
     pki_key_kind kind;
-    pki_key_describe(self(L), &kind);
+    if (!describe(L, &kind, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
     lua_pushinteger(L, kind.bits);
     return 1;
 }
@@ -385,8 +397,11 @@ static int key_bits(lua_State *L) {
 @treturn ?string "P-256", "P-384", "P-521" or another name; nil for a key that is not EC
 */
 static int key_curve(lua_State *L) {
+    pki_fault fault;
     pki_key_kind kind;
-    pki_key_describe(self(L), &kind);
+    if (!describe(L, &kind, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
     lua_pushstring(L, kind.curve); /* nil for NULL */
     return 1;
 }
@@ -396,8 +411,11 @@ static int key_curve(lua_State *L) {
 @treturn boolean
 */
 static int key_is_private(lua_State *L) {
+    pki_fault fault;
     pki_key_kind kind;
-    pki_key_describe(self(L), &kind);
+    if (!describe(L, &kind, &fault)) {
+        return fault_push(L, &fault, NULL);
+    }
     lua_pushboolean(L, kind.private_key);
     return 1;
 }
@@ -472,13 +490,17 @@ static int key_close(lua_State *L) {
 }
 
 static int key_tostring(lua_State *L) {
+    pki_fault fault;
     pki_key_kind kind;
     void **box = luaL_checkudata(L, 1, box_key.name);
     if (*box == NULL) {
         lua_pushliteral(L, "tcpki.key (closed)");
         return 1;
     }
-    pki_key_describe(*box, &kind);
+    if (!describe(L, &kind, &fault)) {
+        lua_pushliteral(L, "tcpki.key");
+        return 1;
+    }
     const char *half = kind.private_key ? "" : ", public";
     if (kind.curve != NULL) {
         lua_pushfstring(L, "tcpki.key (ec %s%s)", kind.curve, half);

@@ -35,40 +35,59 @@ EVP_PKEY *pki_key_generate(const char *type, const char *curve, int bits, pki_fa
     return key;
 }
 
-void pki_key_describe(const EVP_PKEY *key, pki_key_kind *kind) {
+/* Whether the key has its private half: libcrypto 3.0 has no other test than to ask for it. */
+static bool has_private(const EVP_PKEY *key, int type, bool *answer) {
+    OSSL_PARAM probe[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
+    if (type == EVP_PKEY_ED25519) {
+        probe[0] = OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PRIV_KEY, NULL, 0);
+    } else {
+        probe[0] = OSSL_PARAM_construct_BN(
+            type == EVP_PKEY_RSA ? OSSL_PKEY_PARAM_RSA_D : OSSL_PKEY_PARAM_PRIV_KEY, NULL, 0);
+    }
+    bool asked = EVP_PKEY_get_params(key, probe) == 1;
+    *answer = asked && OSSL_PARAM_modified(&probe[0]) && probe[0].return_size > 0;
+    return asked;
+}
+
+static bool curve_of(const EVP_PKEY *key, const char **curve) {
     char group[64];
     size_t length = 0;
-    kind->curve = NULL;
-    kind->bits = EVP_PKEY_get_bits(key);
-    if (EVP_PKEY_is_a(key, "EC")) {
-        kind->type = "ec";
-        kind->curve = "unknown";
-        if (EVP_PKEY_get_group_name(key, group, sizeof group, &length) == 1) {
-            kind->curve = OBJ_nid2sn(OBJ_sn2nid(group));
-            for (size_t i = 0; i < CURVES; i++) {
-                if (strcmp(group, curves[i].group) == 0) {
-                    kind->curve = curves[i].name;
-                }
-            }
+    if (EVP_PKEY_get_group_name(key, group, sizeof group, &length) != 1) {
+        return false;
+    }
+    *curve = OBJ_nid2sn(OBJ_sn2nid(group));
+    for (size_t i = 0; i < CURVES; i++) {
+        if (strcmp(group, curves[i].group) == 0) {
+            *curve = curves[i].name;
         }
-    } else if (EVP_PKEY_is_a(key, "RSA")) {
+    }
+    return true;
+}
+
+bool pki_key_describe(const EVP_PKEY *key, pki_key_kind *kind, pki_fault *fault) {
+    bool known = true;
+    int type = EVP_PKEY_get_base_id(key);
+    kind->curve = NULL;
+    kind->private_key = false;
+    kind->bits = EVP_PKEY_get_bits(key);
+    switch (type) {
+    case EVP_PKEY_EC:
+        kind->type = "ec";
+        known = curve_of(key, &kind->curve) && has_private(key, type, &kind->private_key);
+        break;
+    case EVP_PKEY_RSA:
         kind->type = "rsa";
-    } else if (EVP_PKEY_is_a(key, "ED25519")) {
+        known = has_private(key, type, &kind->private_key);
+        break;
+    case EVP_PKEY_ED25519:
         kind->type = "ed25519";
-    } else {
+        known = has_private(key, type, &kind->private_key);
+        break;
+    default:
         kind->type = "other";
+        break;
     }
-    /* i2d of a private key is what tells: libcrypto has no public test in 3.0. */
-    OSSL_PARAM probe[2] = {OSSL_PARAM_END, OSSL_PARAM_END};
-    const char *parameter =
-        strcmp(kind->type, "rsa") == 0 ? OSSL_PKEY_PARAM_RSA_D : OSSL_PKEY_PARAM_PRIV_KEY;
-    if (strcmp(kind->type, "ed25519") == 0) {
-        probe[0] = OSSL_PARAM_construct_octet_string(parameter, NULL, 0);
-    } else {
-        probe[0] = OSSL_PARAM_construct_BN(parameter, NULL, 0);
-    }
-    kind->private_key = EVP_PKEY_get_params(key, probe) == 1 && OSSL_PARAM_modified(&probe[0]) &&
-                        probe[0].return_size > 0;
+    return known || pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the key could not be looked at");
 }
 
 static bool encode_encrypted(const EVP_PKEY *key, const pki_view *passphrase, pki_buffer *pem,
@@ -140,7 +159,9 @@ static bool encode_public(const EVP_PKEY *key, pki_buffer *der, pki_fault *fault
 
 bool pki_key_der(const EVP_PKEY *key, pki_buffer *der, pki_fault *fault) {
     pki_key_kind kind;
-    pki_key_describe(key, &kind);
+    if (!pki_key_describe(key, &kind, fault)) {
+        return false;
+    }
     if (!kind.private_key) {
         return encode_public(key, der, fault);
     }
@@ -160,7 +181,9 @@ bool pki_key_pem(const EVP_PKEY *key, bool traditional, const pki_view *passphra
                  pki_fault *fault) {
     pki_key_kind kind;
     pki_buffer der = {NULL, 0};
-    pki_key_describe(key, &kind);
+    if (!pki_key_describe(key, &kind, fault)) {
+        return false;
+    }
     if (kind.private_key && traditional && strcmp(kind.type, "ed25519") == 0) {
         (void)pki_fail(fault, PKI_UNSUPPORTED_KEY, "Ed25519 has no traditional form");
         pki_fault_set_hint(fault, "use format = \"pkcs8\"");

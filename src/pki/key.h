@@ -9,7 +9,7 @@
 enum { PKI_RSA_MINIMUM = 2048, PKI_RSA_MAXIMUM = 8192, PKI_RSA_READ_LIMIT = 16384 };
 
 typedef struct pki_key_kind {
-    const char *type;  /* "ec", "rsa", "ed25519" */
+    const char *type;  /* "ec", "rsa", "ed25519", or "other" in a certificate of others */
     const char *curve; /* "P-256" …, NULL but for ec */
     int bits;
     bool private_key;
@@ -26,7 +26,7 @@ EVP_PKEY *pki_key_generate(const char *type, const char *curve, int bits, pki_fa
 EVP_PKEY *pki_key_parse(const char *text, size_t length, const pki_view *passphrase,
                         pki_fault *fault);
 
-void pki_key_describe(const EVP_PKEY *key, pki_key_kind *kind);
+bool pki_key_describe(const EVP_PKEY *key, pki_key_kind *kind, pki_fault *fault);
 
 /* PKCS#8 (or SEC1 and PKCS#1 where traditional); a public key as SubjectPublicKeyInfo. */
 bool pki_key_pem(const EVP_PKEY *key, bool traditional, const pki_view *passphrase, pki_buffer *pem,
