@@ -629,7 +629,11 @@ function leaf_methods:write(key_path, chain_path, write_options)
       hint = "write the chain alone: leaf.chain:write(path)",
     }
   end
-  return self.key:write_pair(key_path, chain_path, self.chain:pem(), write_options)
+  local pem, err = self.chain:pem()
+  if not pem then
+    return nil, err
+  end
+  return self.key:write_pair(key_path, chain_path, pem, write_options)
 end
 
 return authority

@@ -36,7 +36,11 @@ function certificates.add_methods(methods, name)
   function methods:pem()
     local blocks = {}
     for i, certificate in ipairs(self) do
-      blocks[i] = certificate:pem()
+      local block, err = certificate:pem()
+      if not block then
+        return nil, err
+      end
+      blocks[i] = block
     end
     return table.concat(blocks)
   end
@@ -53,7 +57,11 @@ function certificates.add_methods(methods, name)
       return fault.fail { code = "empty", message = ("the %s is empty"):format(name), path = path,
         hint = "add a certificate first" }
     end
-    return core.file.write(path, self:pem(), { overwrite = write_options.overwrite })
+    local pem, err = self:pem()
+    if not pem then
+      return nil, err
+    end
+    return core.file.write(path, pem, { overwrite = write_options.overwrite })
   end
 end
 

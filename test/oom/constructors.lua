@@ -76,7 +76,7 @@ local cases = {
   end },
   { "bundle.parse", function() assert(tcpki.bundle.parse(bundle_pem)) end },
   { "bundle.new", function()
-    assert(tcpki.bundle.new { certificate, authority.certificate }:pem())
+    assert(assert(tcpki.bundle.new { certificate, authority.certificate }):pem())
   end },
   { "authority.new", function()
     assert(tcpki.authority.new {
