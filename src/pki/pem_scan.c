@@ -336,7 +336,7 @@ typedef struct body {
     pki_base64 base64;
     bool any;     /* a line with content was seen */
     bool damaged; /* what was decoded is not what was meant */
-    bool shorter;       /* the last line was shorter than those before it */
+    bool shorter; /* the last line was shorter than those before it */
     bool first;   /* the next line is the first one after BEGIN */
     pki_pem_mark
         blank; /* blank lines of which is not known yet whether a line with content follows */
