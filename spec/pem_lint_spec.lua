@@ -112,6 +112,26 @@ describe("tcpki.pem.lint", function()
     end
   end)
 
+  it("leaves alone entities of no character", function()
+    assert.is_table(pem.lint "-----&#99999999999999999999;&#xffffffffffffffff;&#x110000;")
+    assert.is_truthy(pem.lint((chain:gsub("\n", "&#000000000010;"))):find "html_escapes")
+  end)
+
+  -- Were one of these quadratic, it would take minutes.
+  it("takes long runs of anything in linear time", function()
+    local first, last = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    local n = 200000
+    for _, text in ipairs {
+      ("\r"):rep(n) .. "x", "a=" .. (" "):rep(n), "export a=" .. (" "):rep(n) .. "x",
+      first .. "\\n" .. ("\\"):rep(n) .. "x", first .. " A" .. (" "):rep(n) .. "A" .. last,
+      "1 " .. first .. ("\n"):rep(n), ("\n"):rep(n) .. "x", first .. (" "):rep(n) .. "x", ("1"):rep(n),
+      "-----" .. ("&A"):rep(n), "-----<br" .. (" "):rep(n), "-----" .. ("A+"):rep(n), "30 82" .. (" 3"):rep(n) .. "x",
+    } do
+      assert.is_table(pem.lint(text))
+      pem.repair(text)
+    end
+  end)
+
   it("throws on what it cannot expect", function()
     expect.throws({ "'expect' is 'pfx'", "bundle, certificate, chain, crl, csr, key" }, pem.lint, chain,
       { expect = "pfx" })

@@ -45,6 +45,12 @@ describe("tcpki.pem.quote", function()
     assert.is_truthy(pem.quote(certificate, "yaml"):find "^|2\n  %-%-%-%-%-BEGIN")
   end)
 
+  it("takes long runs of newlines in linear time", function()
+    for _, text in ipairs { ("\n"):rep(200000) .. "x", "x" .. ("\n"):rep(200000) .. "x" } do
+      assert.equal("x\n", pem.quote(text, "yaml"):sub(-2))
+    end
+  end)
+
   it("writes base64 that base64 -d reads back", function()
     for _, text in ipairs(texts) do
       assert.equal(text, output("base64 -d '%s'", pem.quote(text, "base64")))

@@ -38,6 +38,16 @@ local function decode_base64(text)
   return table.concat(out)
 end
 
+-- The text without what of the class stands at its end. A pattern with + before $ tries again at each place of a run,
+-- which makes it quadratic; here and below each run is looked at once.
+local function without_tail(text, class)
+  local last = #text
+  while last > 0 and text:find(class, last) do
+    last = last - 1
+  end
+  return text:sub(1, last)
+end
+
 local function line_of(text, at)
   local _, count = text:sub(1, at - 1):gsub("\n", "")
   return count + 1
@@ -98,10 +108,17 @@ local entities = {
   quot = '"', lt = "<", gt = ">", lowbar = "_",
 }
 
+-- The character of a number in digits, or nil where there is none.
+local function character(digits_of_it, base)
+  local significant = digits_of_it:gsub("^0+", "")
+  local code = #significant <= 7 and tonumber("0" .. significant, base)
+  return code and code <= 0x10ffff and utf8.char(code) or nil
+end
+
 local function undo_html(text)
   text = text:gsub("<[bB][rR]%s*/?>", "\n")
-  text = text:gsub("&#[xX](%x+);", function(hex) return utf8.char(tonumber(hex, 16) & 0x7fffffff) end)
-  text = text:gsub("&#(%d+);", function(number) return utf8.char(tonumber(number) & 0x7fffffff) end)
+  text = text:gsub("&#[xX](%x+);", function(hex) return character(hex, 16) end)
+  text = text:gsub("&#(%d+);", function(number) return character(number, 10) end)
   return (text:gsub("&(%a+);", entities))
 end
 
@@ -197,7 +214,7 @@ end
 local function damaged_armour(text)
   local at = 1
   for line, ending in text:gmatch "([^\n]*)(\n?)" do
-    local bare = line:gsub("\r+$", "")
+    local bare = without_tail(line, "^\r")
     local mended = mend_armour(bare)
     if mended and mended ~= bare and bare:gsub("[ \t]+$", "") ~= mended then
       return at
@@ -211,9 +228,9 @@ end
 
 local function undo_armour(text)
   return (text:gsub("[^\n]*", function(line)
-    local ending = line:match "\r*$"
-    local mended = mend_armour((line:gsub("\r+$", "")))
-    return mended and mended .. ending or nil
+    local bare = without_tail(line, "^\r")
+    local mended = mend_armour(bare)
+    return mended and mended .. line:sub(#bare + 1) or nil
   end))
 end
 
@@ -227,7 +244,11 @@ local function undo_escapes(text)
     local fixed = text:gsub("(%-%-%-%-%-)/n", "%1\n"):gsub("/n(%-%-%-%-%-)", "\n%1")
     return (fixed:gsub("(" .. ("[%w+/]"):rep(64) .. ")/n", "%1\n"))
   end
-  return (text:gsub("\\+r\\+n", "\n"):gsub("\\+n", "\n"):gsub("\\+r", "\r"))
+  return (text:gsub("%f[\\]\\+r\\+n", "\n"):gsub("%f[\\]\\+n", "\n"):gsub("%f[\\]\\+r", "\r"))
+end
+
+local function trim(text)
+  return without_tail(text:sub(text:find "%S" or 1), "^%s")
 end
 
 -- The lines of a flattened text: armour on lines of its own, and the blanks between as line ends.
@@ -237,18 +258,8 @@ local function unflatten(text)
     if body:find ":" then
       return nil -- the headers of an encrypted key need their own lines, which are lost
     end
-    return first .. "\n" .. body:gsub("^%s+", ""):gsub("%s+$", ""):gsub("[ \t]+", "\n") .. "\n" .. last .. "\n"
+    return first .. "\n" .. trim(body):gsub("[ \t]+", "\n") .. "\n" .. last .. "\n"
   end))
-end
-
--- The text without blanks around it, found from both ends: a pattern with two .* would be quadratic.
-local function trim(text)
-  local first = text:find "%S" or 1
-  local last = #text
-  while last >= first and text:find("^%s", last) do
-    last = last - 1
-  end
-  return text:sub(first, last)
 end
 
 local function json_body(text)
@@ -264,6 +275,13 @@ local function quoted_body(text)
   local quote = body:sub(1, 1)
   local quoted = #body > 2 and quote:find "[\"'`]" and body:sub(-1) == quote
   return quoted and body:find "^.%s*%-%-%-%-%-" and body:sub(2, -2) or nil
+end
+
+-- Where the value begins of `NAME=` or `export NAME=` before PEM.
+local function assigned(text)
+  local at = text:match "^%s*export%s+[%a_][%w_]*%s*=%s*()" or text:match "^%s*[%a_][%w_]*%s*=%s*()"
+  local armour = at and text:match("^[\"']?%s*()", at)
+  return armour and text:find("^" .. BEGIN, armour) and at or nil
 end
 
 local function is_flat(text)
@@ -311,10 +329,8 @@ layers.list = {
   {
     code = "name_prefix", severity = "error", message = "a name and = stand before the PEM",
     who = "most readers lose the first block in silence", hint = "pass the value alone",
-    find = function(text) return text:find "^%s*[%a_][%w_]*%s*=%s*[\"']?%s*%-%-%-%-%-BEGIN "
-      or text:find "^%s*export%s+[%a_][%w_]*%s*=%s*[\"']?%s*%-%-%-%-%-BEGIN " end,
-    undo = function(text) return text:match "^%s*export%s+[%a_][%w_]*%s*=%s*(.*)$"
-      or text:match "^%s*[%a_][%w_]*%s*=%s*(.*)$" end,
+    find = function(text) return assigned(text) and 1 or nil end,
+    undo = function(text) return text:sub(assigned(text)) end,
   },
   {
     code = "quotes", severity = "error", message = "quotes stand around the PEM",
@@ -398,7 +414,9 @@ layers.list = {
     code = "line_numbers", severity = "error", message = "every line begins with its number", who = "every reader",
     hint = "copy it without the line numbers",
     find = function(text) return is_numbered(text) and 1 or nil end,
-    undo = function(text) return (("\n" .. text):gsub("\n%s*%d+[:|.%)]?[ \t]+", "\n"):sub(2)) end,
+    undo = function(text)
+      return (("\n" .. text):gsub("\n%s*", "\n"):gsub("\n%d+[:|.%)]?[ \t]+", "\n"):sub(2))
+    end,
   },
   {
     code = "line_prefix", severity = "error", message = "every line begins with the same characters",

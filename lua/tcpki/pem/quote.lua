@@ -40,9 +40,12 @@ function forms.yaml(text)
   if text == "" or text:find "[^\n\32-\126]" then
     return forms.json(text) .. "\n"
   end
-  local ending = text:match "\n*$"
+  local last = #text -- of the body: "\n*$" would try again at each place of a run
+  while text:byte(last) == 10 do
+    last = last - 1
+  end
+  local body, ending = text:sub(1, last), text:sub(last + 1)
   local chomping = ending == "" and "-" or ending == "\n" and "" or "+"
-  local body = text:sub(1, #text - #ending)
   if body == "" then
     return forms.json(text) .. "\n"
   end
