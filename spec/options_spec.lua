@@ -52,6 +52,31 @@ describe("tcpki.options", function()
     end)
   end)
 
+  describe("the options of the core", function()
+    local function certificate(given)
+      return tcpki.certificate.make(given)
+    end
+
+    it("may be inherited", function()
+      local key = assert(tcpki.key.generate())
+      local made = assert(certificate(setmetatable({ serial = "07" }, { __index = {
+        subject = { CN = "a" }, not_before = 0, not_after = 1, public_key = key, issuer_key = key } })))
+      assert.equal("07", made:serial())
+    end)
+
+    it("may be made anew at each look, or closed at one", function()
+      local key = assert(tcpki.key.generate())
+      local made = assert(certificate(setmetatable({}, { __index = function(_, name)
+        collectgarbage()
+        return ({ serial = ("1"):rep(32), subject = { CN = "a" }, not_before = 0, not_after = 1,
+          public_key = key, issuer_key = key })[name]
+      end })))
+      assert.equal(("1"):rep(32), made:serial())
+      expect.throws({ "'public_key'" }, certificate, { public_key = key, issuer_key = key, not_before = 0,
+        not_after = 1, subject = setmetatable({}, { __index = function() key:close() end }) })
+    end)
+  end)
+
   describe("expect", function()
     it("gives the value back, or throws with the name of the argument", function()
       assert.equal(1, options.expect("the.function", "count", 1, "integer"))

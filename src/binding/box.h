@@ -49,7 +49,10 @@ void fault_register(lua_State *L);
 /* tcpki.fault.new: gives a table the metatable of an error value. */
 int fault_new(lua_State *L);
 
-/* known ends with NULL. Throws on a value that is no table and on an unknown option. */
+/*
+** known ends with NULL. Throws on a value that is no table and on an unknown option. What stands at
+** index afterwards keeps each option that is taken from it, as long as it stands there.
+*/
 void options_check(lua_State *L, int index, const char *const *known);
 /* Each pushes nothing; a wrong type throws and names the option. index may be none or nil. */
 const char *options_string(lua_State *L, int index, const char *name, size_t *length);

@@ -109,11 +109,6 @@ int certificate_make(lua_State *L) {
                   1, "options 'not_before' and 'not_after' are needed");
     form.not_before = not_before;
     form.not_after = not_after;
-    form.public_key = take_box(L, "public_key", &box_key);
-    form.issuer = take_box(L, "issuer", &box_certificate);
-    form.issuer_key = take_box(L, "issuer_key", &box_key);
-    luaL_argcheck(L, form.public_key != NULL && form.issuer_key != NULL, 1,
-                  "options 'public_key' and 'issuer_key' are needed");
     take_basic_constraints(L, &form);
     form.key_usage = take_key_usage(L);
     form.subject = take_name(L, 1, "subject");
@@ -123,6 +118,12 @@ int certificate_make(lua_State *L) {
     form.extensions = take_extensions(L, 1, "extensions");
     take_name_constraints(L, &form);
     void **box = box_push(L, &box_certificate);
+    /* Last, since a metamethod of a list above could close them. */
+    form.public_key = take_box(L, "public_key", &box_key);
+    form.issuer = take_box(L, "issuer", &box_certificate);
+    form.issuer_key = take_box(L, "issuer_key", &box_key);
+    luaL_argcheck(L, form.public_key != NULL && form.issuer_key != NULL, 1,
+                  "options 'public_key' and 'issuer_key' are needed");
     pki_begin(&fault);
     X509 *certificate = pki_certificate_make(&form, &fault);
     if (certificate == NULL) {

@@ -117,11 +117,14 @@ static void take_stacks(lua_State *L, stacks *both) {
     if (options_table(L, 1, "crls")) {
         int index = lua_gettop(L);
         both->crls = sk_X509_CRL_new_null();
+        if (both->crls == NULL) { /* which would ask for no revocation at all */
+            (void)luaL_error(L, "not enough memory");
+        }
         for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, index); i++) {
             (void)lua_rawgeti(L, index, i);
             X509_CRL *crl = box_test(L, -1, &box_crl);
             luaL_argcheck(L, crl != NULL, 1, "option 'crls' must be a list of tcpki.crl");
-            if (both->crls == NULL || sk_X509_CRL_push(both->crls, crl) == 0) {
+            if (sk_X509_CRL_push(both->crls, crl) == 0) {
                 (void)luaL_error(L, "not enough memory");
             }
             lua_pop(L, 1);
@@ -184,11 +187,9 @@ static int chain_verify(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     options_check(L, 1, known);
     (void)lua_getfield(L, 1, "store");
-    request.roots = box_check(L, 2, &box_store);
     if (!options_table(L, 1, "untrusted") || lua_rawgeti(L, 3, 1) == LUA_TNIL) {
         return luaL_argerror(L, 1, "option 'untrusted' must begin with the leaf");
     }
-    request.leaf = box_check(L, 4, &box_certificate);
     const char *purpose = options_string(L, 1, "purpose", NULL);
     request.purpose = purpose_of(L, purpose == NULL ? "any" : purpose);
     request.partial = options_boolean(L, 1, "partial", false);
@@ -208,6 +209,9 @@ static int chain_verify(lua_State *L) {
     take_stacks(L, both);
     request.untrusted = both->untrusted;
     request.crls = both->crls;
+    /* Last, since a metamethod of the name could close them. */
+    request.roots = box_check(L, 2, &box_store);
+    request.leaf = box_check(L, 4, &box_certificate);
     pki_begin(&fault);
     if (!pki_chain_verify(&request, &fault)) {
         return fault_push(L, &fault, NULL);

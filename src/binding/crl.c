@@ -86,12 +86,13 @@ static int crl_make(lua_State *L) {
                   1, "options 'number', 'this_update' and 'next_update' are needed");
     (void)lua_getfield(L, 1, "issuer");
     (void)lua_getfield(L, 1, "key");
+    const pki_list *entries = take_revocations(L, 1, "entries");
+    void **box = box_push(L, &box_crl);
+    /* Last, since a metamethod of an entry could close them. */
     X509 *issuer = box_test(L, 2, &box_certificate);
     EVP_PKEY *key = box_test(L, 3, &box_key);
     luaL_argcheck(L, issuer != NULL, 1, "option 'issuer' must be a tcpki.certificate");
     luaL_argcheck(L, key != NULL, 1, "option 'key' must be a tcpki.key");
-    const pki_list *entries = take_revocations(L, 1, "entries");
-    void **box = box_push(L, &box_crl);
     pki_begin(&fault);
     X509_CRL *crl =
         pki_crl_make(issuer, key, number, this_update, next_update, entries, digest, &fault);

@@ -76,11 +76,12 @@ static int csr_new(lua_State *L) {
     options_check(L, 1, known);
     const char *digest = options_string(L, 1, "digest", NULL);
     (void)lua_getfield(L, 1, "key");
-    EVP_PKEY *key = box_test(L, 2, &box_key);
-    luaL_argcheck(L, key != NULL, 1, "option 'key' must be a tcpki.key");
     const pki_list *subject = take_name(L, 1, "subject");
     const pki_list *names = take_general_names(L, 1, "subject_alt_names");
     void **box = box_push(L, &box_csr);
+    /* Last, since a metamethod of a name could close it. */
+    EVP_PKEY *key = box_test(L, 2, &box_key);
+    luaL_argcheck(L, key != NULL, 1, "option 'key' must be a tcpki.key");
     pki_begin(&fault);
     X509_REQ *csr = pki_csr_make(subject, names, key, digest, &fault);
     if (csr == NULL) {

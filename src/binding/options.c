@@ -19,6 +19,23 @@ static const char *known_options(lua_State *L, const char *const *known) {
     return lua_tostring(L, -1);
 }
 
+/*
+** Options may be inherited, and a metamethod may make them anew at each look or run any code: what
+** it gives is put into a table of our own, which keeps it until the function returns.
+*/
+static void settle(lua_State *L, int index, const char *const *known) {
+    if (!lua_getmetatable(L, index)) {
+        return;
+    }
+    lua_pop(L, 1);
+    lua_newtable(L);
+    for (size_t i = 0; known[i] != NULL; i++) {
+        (void)lua_getfield(L, index, known[i]);
+        lua_setfield(L, -2, known[i]);
+    }
+    lua_replace(L, index);
+}
+
 void options_check(lua_State *L, int index, const char *const *known) {
     if (lua_isnoneornil(L, index)) {
         return;
@@ -39,6 +56,7 @@ void options_check(lua_State *L, int index, const char *const *known) {
                                 lua_pushfstring(L, "unknown option '%s' (known: %s)", name, list));
         }
     }
+    settle(L, index, known);
 }
 
 /* Pushes the option, or nothing and false. */
