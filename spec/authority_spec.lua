@@ -209,6 +209,15 @@ describe("tcpki.authority", function()
         serial = "abc" }).certificate:serial())
     end)
 
+    it("refuses names and serial numbers that RFC 5280 does not have", function()
+      expect.fault("bad_name", ca:issue { usage = "client", subject_alt_names = {} })
+      expect.fault("bad_name", ca:issue { usage = "server", common_name = "a", subject_alt_names = {} })
+      expect.fault("bad_name", ca:issue { usage = "ca", subject_alt_names = { "a.example" } })
+      expect.fault("bad_name", ca:subordinate { subject = {} })
+      expect.fault("bad_name", authority.new { subject = {} })
+      expect.fault("bad_name", ca:issue { common_name = "a", usage = "client", serial = "00" })
+    end)
+
     it("throws on a mistake of the program", function()
       expect.throws({ "'usage'", "both", "ca, client, peer, server" }, ca.issue, ca,
         { common_name = "a", usage = "both" })
@@ -296,6 +305,24 @@ describe("tcpki.authority", function()
       holds(assert(third:issue { common_name = "a", usage = "client" }), top.certificate)
     end)
 
+    -- One that has its issuer's name, as when a key is changed, does not count.
+    it("issues nothing where the path is too long already", function()
+      local top = assert(authority.new { common_name = "top", path_length = 0 })
+      for name, allowed in pairs { top = true, other = false } do
+        local key = assert(tcpki.key.generate())
+        local certificate = assert(tcpki.certificate.make { subject = { CN = name }, not_before = now - 600,
+          not_after = now + 9 * DAY, basic_constraints = { ca = true }, key_usage = { "key_cert_sign" },
+          public_key = key, issuer = top.certificate, issuer_key = top.key })
+        local below = assert(authority.load(certificate, key, { chain = { top.certificate } }))
+        local leaf, err = below:issue { common_name = "a", usage = "client", days = 1 }
+        if allowed then
+          holds(assert(leaf, err), top.certificate)
+        else
+          expect.fault("path_length_exceeded", leaf, err)
+        end
+      end
+    end)
+
     it("keeps the path length of an authority that is not the next one above", function()
       local top = assert(authority.new { common_name = "top", path_length = 1 })
       local free = assert(tcpki.certificate.make { subject = { CN = "free" }, not_before = now - 60,
@@ -345,6 +372,24 @@ describe("tcpki.authority", function()
         below:issue { usage = "server", subject_alt_names = { "a.example" } })
       assert.equal(2, err.depth)
       assert.equal("CN=bound", err.subject)
+    end)
+
+    it("take an address alone for the subnet of one", function()
+      local one = assert(ca:subordinate { common_name = "one", name_constraints = {
+        permitted = { "10.0.0.1", "2001:db8::1" } } })
+      holds(assert(one:issue { usage = "server", common_name = "a b",
+        subject_alt_names = { "10.0.0.1", "2001:db8::1" } }), ca.certificate)
+      expect.fault("name_not_permitted", one:issue { usage = "server", common_name = "a b",
+        subject_alt_names = { "10.0.0.2" } })
+    end)
+
+    it("bind a common name only where it can stand for a host name", function()
+      holds(assert(bound:issue { usage = "client", common_name = "payments.a1b2c",
+        subject_alt_names = { "a.in.example" } }), ca.certificate)
+      expect.fault("name_not_permitted", bound:issue { usage = "client", common_name = "payments.a1b2c" })
+      local below = assert(bound:subordinate { common_name = "ca.acme.internal" })
+      holds(assert(below:issue { usage = "server", common_name = "a b", subject_alt_names = { "a.in.example" } }),
+        ca.certificate)
     end)
 
     it("hold for the names of a CSR", function()
@@ -418,6 +463,22 @@ CN = in a directory
         subject_alt_names = { "b.example" } }))
       assert.equal("CN=other", tostring(leaf.certificate:subject()))
       assert.same({ { type = "dns", value = "b.example" } }, leaf.certificate:subject_alt_names())
+    end)
+
+    it("makes the names critical where there is no subject any more", function()
+      local csr = assert(tcpki.csr.new { key = assert(tcpki.key.generate()), subject = { CN = "a" },
+        subject_alt_names = { "a.example" } })
+      holds(assert(ca:sign(csr, { subject = {} })), ca.certificate)
+    end)
+
+    it("takes an empty list of names for none", function()
+      local config = openssl.configuration(directory, "req_extensions = ex\n[dn]\nCN = a\n"
+        .. "[ex]\n2.5.29.17 = DER:30:00\n")
+      local csr = assert(tcpki.csr.parse(openssl.run(("req -new -key /dev/stdin -config %s"):format(config),
+        assert(tcpki.key.generate()):pem())))
+      assert.same({}, csr:subject_alt_names())
+      expect.fault("bad_name", ca:sign(csr, { usage = "server" }))
+      holds(assert(ca:sign(csr)), ca.certificate)
     end)
 
     it("refuses a CSR whose own signature does not hold", function()
@@ -566,6 +627,22 @@ CN = in a directory
       expect.throws({ "'reason'", "boredom", "key_compromise" }, own.revoke, own, "01",
         { reason = "boredom" })
       assert.same({}, assert(own:crl()):entries())
+    end)
+
+    it("refuse what no CRL can hold, and stay usable", function()
+      expect.fault("bad_name", own:revoke(("f"):rep(40)))
+      expect.fault("bad_name", own:revoke(("1"):rep(41)))
+      expect.fault("bad_time", own:revoke("01", { at = 1 << 60 }))
+      assert(own:revoke("7" .. ("f"):rep(39)))
+      assert.equal("7" .. ("f"):rep(39), assert(own:crl()):entries()[1].serial)
+    end)
+
+    it("need a certificate that may sign a CRL", function()
+      local key = assert(tcpki.key.generate())
+      local certificate = assert(tcpki.certificate.make { subject = { CN = "no CRL" }, not_before = now,
+        not_after = now + DAY, basic_constraints = { ca = true }, key_usage = { "key_cert_sign" },
+        public_key = key, issuer_key = key })
+      expect.fault("not_an_authority", assert(authority.load(certificate, key)):crl())
     end)
 
     it("refuse a certificate of another authority", function()

@@ -23,6 +23,9 @@ local profiles = {
   ca = { ca = true, key_usage = { "key_cert_sign", "crl_sign" }, days = 1825 },
 }
 
+-- The times that a certificate or CRL can hold: 1900 to 9999.
+local EARLIEST, LATEST = -2208988800, 253402300799
+
 local SUBJECT_ALT_NAME = "2.5.29.17"
 
 local leaf_methods = {}
@@ -114,15 +117,20 @@ local function validity_of(given, default_days, issuer)
   return not_before, not_after
 end
 
--- How many authorities may still follow under this one: the least that any certificate above allows.
-local function room_below(self)
+-- How many authorities may still follow under the first of some: the least that any of them allows. One that has
+-- its issuer's name is not counted (RFC 5280, section 4.2.1.9). Nil where nothing is said.
+local function room_below(certificates)
   local room
-  for i, certificate in ipairs(self.chain) do
+  local between = 0
+  for _, certificate in ipairs(certificates) do
     local constraints = certificate:basic_constraints()
     local path_length = constraints and constraints.path_length
     if path_length then
-      local left = path_length - (i - 1)
+      local left = path_length - between
       room = room and math.min(room, left) or left
+    end
+    if tostring(certificate:subject()) ~= tostring(certificate:issuer()) then
+      between = between + 1
     end
   end
   return room
@@ -130,7 +138,7 @@ end
 
 -- The path length of a new authority, or the fault that there is no room for it.
 local function path_length_below(self, wanted)
-  local room = room_below(self)
+  local room = self.room
   if not room then
     return true, wanted
   end
@@ -144,6 +152,40 @@ local function path_length_below(self, wanted)
     }
   end
   return true, wanted or room - 1
+end
+
+-- Whether the authority itself stands where the ones above allow none.
+local function check_room(self)
+  if self.room and self.room < 0 then
+    return fault.fail {
+      code = "path_length_exceeded",
+      message = "the path length of an authority above does not allow this one",
+      subject = tostring(self.certificate:subject()),
+      hint = "have it issued by an authority with a greater path length",
+    }
+  end
+  return true
+end
+
+-- RFC 5280, sections 4.1.2.6 and 4.2.1.6: who has no subject has alternative names, and an authority has a subject.
+local function check_named(certificate, usage)
+  local profile = profiles[usage]
+  local names = certificate:subject_alt_names()
+  if profile.named and not names then
+    return fault.fail {
+      code = "bad_name",
+      message = ("a certificate for usage %s needs a subject alternative name"):format(usage),
+      hint = 'pass the names that clients dial: subject_alt_names = { "temporal.example", "10.0.0.1" }',
+    }
+  end
+  if #certificate:subject() == 0 and (profile.ca or not names) then
+    return fault.fail {
+      code = "bad_name",
+      message = profile.ca and "an authority needs a subject" or "a certificate needs a subject or alternative names",
+      hint = "pass common_name or subject",
+    }
+  end
+  return true
 end
 
 local function check_names(self, certificate)
@@ -185,10 +227,10 @@ local function from_csr(csr)
     return nil, err
   end
   local raw
-  if names then
+  if names and #names > 0 then
     for _, extension in ipairs(csr:extensions()) do
       if extension.oid == SUBJECT_ALT_NAME then
-        raw = { oid = SUBJECT_ALT_NAME, der = extension.der, critical = #subject == 0 }
+        raw = { oid = SUBJECT_ALT_NAME, der = extension.der }
       end
     end
   end
@@ -241,6 +283,7 @@ local function make_authority(certificate, key, above)
   end
   local last = self.sent[#self.sent]
   self.missing = tostring(last and last:issuer() or certificate:subject())
+  self.room = room_below(self.chain)
   self.revocations = {}
   self.crl_number = "0"
   return self
@@ -284,6 +327,11 @@ function authority.new(given)
     issuer_key = key,
   }
   if not certificate then
+    return nil, err
+  end
+  local ok
+  ok, err = check_named(certificate, "ca")
+  if not ok then
     return nil, err
   end
   return make_authority(certificate, key, {})
@@ -386,6 +434,16 @@ function authority.load(certificate, key, given)
   return self
 end
 
+-- Whether a subject, as a list or by its fields, has no entry.
+local function is_empty(subject)
+  for field in pairs(subject) do
+    if field ~= "text" then
+      return false
+    end
+  end
+  return true
+end
+
 -- What a certificate is for: the key, the names and where they come from.
 local function content_of(where, given)
   if given.csr and given.key then
@@ -400,6 +458,8 @@ local function content_of(where, given)
     content.subject = subject or content.subject
     if given.subject_alt_names then
       content.names = nil
+    elseif content.names then
+      content.names.critical = is_empty(content.subject)
     end
     return content
   end
@@ -426,19 +486,12 @@ local function issue(self, where, given)
   if not content then
     return nil, err
   end
-  if profile.named and not given.subject_alt_names and not content.names then
-    return fault.fail {
-      code = "bad_name",
-      message = ("a certificate for usage %s needs a subject alternative name"):format(usage),
-      hint = 'pass the names that clients dial: subject_alt_names = { "temporal.example", "10.0.0.1" }',
-    }
-  end
   local not_before, not_after = validity_of(given, profile.days, self.certificate)
   if not not_before then
     return nil, not_after
   end
-  local ok, path_length = true, nil
-  if profile.ca then
+  local ok, path_length = check_room(self)
+  if ok and profile.ca then
     ok, path_length = path_length_below(self, given.path_length)
   end
   if not ok then
@@ -465,7 +518,10 @@ local function issue(self, where, given)
   if not certificate then
     return nil, err
   end
-  ok, err = check_names(self, certificate)
+  ok, err = check_named(certificate, usage)
+  if ok then
+    ok, err = check_names(self, certificate)
+  end
   if not ok then
     return nil, err
   end
@@ -526,7 +582,7 @@ function methods:subordinate(given)
   return make_authority(issued.certificate, issued.key, self.chain)
 end
 
--- RFC 5280, section 5.3.1. A wrong word would be found only by the next CRL, and by every one after it.
+-- RFC 5280, section 5.3.1.
 local reasons = {
   "aa_compromise", "affiliation_changed", "ca_compromise", "certificate_hold", "cessation_of_operation",
   "key_compromise", "privilege_withdrawn", "remove_from_crl", "superseded", "unspecified",
@@ -545,13 +601,29 @@ local function serial_of(text)
   return (#digits == 0 and "0") or (#digits % 2 == 1 and "0" .. digits) or digits
 end
 
+-- What a CRL cannot hold would be found only by the next one, and by every one after it.
+local function check_entry(serial, at)
+  if serial:find "%X" or #serial > 40 or (#serial == 40 and serial:find "^[89a-f]") then
+    return fault.fail {
+      code = "bad_name",
+      message = ("the serial number %s is negative, or has more than 159 bits"):format(serial),
+      hint = "RFC 5280, section 4.1.2.2: a serial number is positive and has at most 20 octets",
+    }
+  end
+  if at < EARLIEST or at > LATEST then
+    return fault.fail { code = "bad_time", message = ("%d is not a time between 1900 and 9999"):format(at),
+      hint = "pass seconds since the epoch" }
+  end
+  return true
+end
+
 --- Notes a certificate as revoked; the next `crl` lists it. Revoking twice changes nothing.
 -- @tparam certificate|string which a certificate of this authority, or its serial number in hex
 -- @tparam[opt] table given `reason` ("key_compromise", "superseded", …; unspecified by default), `at` (seconds since
 -- the epoch; now by default)
 -- @treturn[1] boolean true
 -- @treturn[2] nil
--- @treturn[2] fault `issuer_mismatch`, `bad_name` for a serial number that is none
+-- @treturn[2] fault `issuer_mismatch`, `bad_name` for a serial number that is none, `bad_time`
 function methods:revoke(which, given)
   options.expect("authority:revoke", "which", which, "tcpki.certificate|string")
   given = options.check("authority:revoke", given, { reason = "string", at = "integer" })
@@ -575,12 +647,18 @@ function methods:revoke(which, given)
     end
     serial = which:serial()
   end
+  local at = given.at or os.time()
+  local ok
+  ok, err = check_entry(serial, at)
+  if not ok then
+    return nil, err
+  end
   for _, entry in ipairs(self.revocations) do
     if entry.serial == serial then
       return true
     end
   end
-  table.insert(self.revocations, { serial = serial, time = given.at or os.time(), reason = given.reason })
+  table.insert(self.revocations, { serial = serial, time = at, reason = given.reason })
   return true
 end
 
@@ -589,10 +667,18 @@ end
 -- default), `digest`
 -- @treturn[1] crl
 -- @treturn[2] nil
--- @treturn[2] fault `bad_time`, …
+-- @treturn[2] fault `bad_time`, `not_an_authority` where the key usage lacks cRLSign, …
 function methods:crl(given)
   given = options.check("authority:crl", given, { days = "integer", at = "integer", digest = "string" })
   check_days("authority:crl", given)
+  local usage = self.certificate:key_usage()
+  if usage and not has(usage, "crl_sign") then
+    return fault.fail {
+      code = "not_an_authority",
+      message = "the certificate cannot issue a CRL: its key usage does not have cRLSign",
+      subject = tostring(self.certificate:subject()),
+    }
+  end
   local at = given.at or (os.time() - BACKDATED)
   local number = increment(self.crl_number)
   local crl, err = core.crl.make {

@@ -280,6 +280,20 @@ bool pki_certificate_issued_by(X509 *certificate, X509 *other) {
     return key != NULL && X509_verify(certificate, key) == 1;
 }
 
+/*
+** Whether a common name can stand for a host name, and is bound by constraints on these: libcrypto
+** asks so of the last certificate of a chain, where that has no alternative name of the kind.
+*/
+static bool common_name_counts(X509 *certificate) {
+    bool counts = (X509_get_extension_flags(certificate) & EXFLAG_CA) == 0;
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    for (int i = 0; counts && i < sk_GENERAL_NAME_num(names); i++) {
+        counts = sk_GENERAL_NAME_value(names, i)->type != GEN_DNS;
+    }
+    GENERAL_NAMES_free(names);
+    return counts;
+}
+
 bool pki_certificate_permits(X509 *issuer, X509 *certificate, pki_fault *fault) {
     int critical = 0;
     NAME_CONSTRAINTS *constraints = X509_get_ext_d2i(issuer, NID_name_constraints, &critical, NULL);
@@ -291,7 +305,7 @@ bool pki_certificate_permits(X509 *issuer, X509 *certificate, pki_fault *fault) 
     /* The names that are checked are cached only once the extensions have been looked at. */
     (void)X509_check_purpose(certificate, -1, 0);
     int result = NAME_CONSTRAINTS_check(certificate, constraints);
-    if (result == X509_V_OK) {
+    if (result == X509_V_OK && common_name_counts(certificate)) {
         result = NAME_CONSTRAINTS_check_CN(certificate, constraints);
     }
     NAME_CONSTRAINTS_free(constraints);

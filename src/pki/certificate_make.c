@@ -20,6 +20,12 @@ static bool set_serial(X509 *certificate, const char *hex, pki_fault *fault) {
     bool done = false;
     if (hex != NULL) {
         serial = pki_serial_make(hex, fault);
+        if (serial != NULL && hex[strspn(hex, "0")] == '\0') {
+            (void)pki_fail(fault, PKI_BAD_NAME, "the serial number is zero");
+            pki_fault_set_hint(fault, "RFC 5280, section 4.1.2.2: a serial number is positive");
+            ASN1_INTEGER_free(serial);
+            serial = NULL;
+        }
     } else {
         /* 159 bits: positive and within the 20 octets of RFC 5280, section 4.1.2.2. */
         BIGNUM *number = BN_new();

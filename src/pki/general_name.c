@@ -93,18 +93,22 @@ bool pki_general_names_read(const GENERAL_NAMES *names, pki_list *list, pki_faul
 
 static ASN1_OCTET_STRING *make_address(const char *value, bool range) {
     char text[160];
-    const char *slash = range ? strchr(value, '/') : NULL;
-    if (slash == NULL || strchr(slash, '.') != NULL || strchr(slash, ':') != NULL) {
-        return range && slash != NULL ? a2i_IPADDRESS_NC(value) : a2i_IPADDRESS(value);
+    const char *slash = strchr(value, '/');
+    if (!range) {
+        return a2i_IPADDRESS(value);
     }
-    /* 10.0.0.0/8: libcrypto wants the mask spelt out. */
+    if (slash != NULL && (strchr(slash, '.') != NULL || strchr(slash, ':') != NULL)) {
+        return a2i_IPADDRESS_NC(value);
+    }
+    /* 10.0.0.0/8, or one address alone: libcrypto wants the mask spelt out. */
     char *rest = NULL;
-    long bits = strtol(slash + 1, &rest, 10);
     bool wide = strchr(value, ':') != NULL;
-    if (rest == slash + 1 || *rest != '\0' || bits < 0 || bits > (wide ? 128 : 32)) {
+    long most = wide ? 128 : 32;
+    long bits = slash == NULL ? most : strtol(slash + 1, &rest, 10);
+    if (slash != NULL && (rest == slash + 1 || *rest != '\0' || bits < 0 || bits > most)) {
         return NULL;
     }
-    size_t used = (size_t)snprintf(text, sizeof text, "%.*s/", (int)(slash - value), value);
+    size_t used = (size_t)snprintf(text, sizeof text, "%.*s/", (int)strcspn(value, "/"), value);
     if (used >= sizeof text - 64) {
         return NULL;
     }
