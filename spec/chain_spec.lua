@@ -344,6 +344,10 @@ describe("tcpki.chain", function()
       end
     end)
 
+    it("takes no name of a whole domain", function()
+      expect.fault("bad_name", verify(leaf.chain, { name = ".example" }))
+    end)
+
     it("takes no partial wildcard", function()
       expect.fault("name_mismatch", verify(leaf.chain, { name = "foo.partial.example" }))
     end)

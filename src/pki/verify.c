@@ -154,6 +154,10 @@ static bool verify_with(const pki_verification *request, STACK_OF(X509) * untrus
         /* libcrypto takes it for the wish to check no name. */
         (void)pki_fail(fault, PKI_BAD_NAME, "the name that is asked is empty");
         pki_fault_set_hint(fault, "pass the name that was dialled, or no name at all");
+    } else if (request->name_type != NULL && request->name[0] == '.') {
+        /* libcrypto takes it for the wish that any name below would do. */
+        (void)pki_fail(fault, PKI_BAD_NAME, "%s is not a name that can be dialled", request->name);
+        pki_fault_set_hint(fault, "pass the whole name, without the dot before it");
     } else if (!set_name(parameters, request)) {
         (void)pki_fail_libcrypto(fault, PKI_BAD_NAME, "%s is not a name that can be asked",
                                  request->name);
