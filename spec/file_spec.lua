@@ -388,6 +388,8 @@ describe("a pair of key and certificate", function()
     for _, case in ipairs {
       { { ["a.key.tcpki-new"] = "new" }, "undone" },
       { { ["a.key.tcpki-new"] = "new", ["a.pem.tcpki-new"] = "new" }, "undone" },
+      -- as a mender leaves it who is killed in turn
+      { { ["a.pem.tcpki-new"] = "new" }, "undone" },
       { { ["a.key"] = "new", ["a.pem.tcpki-new"] = "new" }, "finished" },
     } do
       put(case[1])

@@ -75,7 +75,7 @@ static bool mend(const half *key, const half *certificate, pki_pair_found *found
                  pki_fault *fault) {
     *found = PKI_PAIR_CLEAN;
     if (is_there(certificate, certificate->fresh)) {
-        bool key_taken = !is_there(key, key->fresh);
+        bool key_taken = !is_there(key, key->fresh) && is_there(key, key->where.name);
         if (is_there(key, key->former)) {
             *found = PKI_PAIR_UNDONE;
             /* Where the key had not moved yet both names are one file, and rename leaves both. */
@@ -94,8 +94,9 @@ static bool mend(const half *key, const half *certificate, pki_pair_found *found
     } else if (is_there(key, key->fresh)) {
         *found = PKI_PAIR_UNDONE; /* stopped between steps 1 and 2 */
     }
+    /* The certificate goes first: beside a key.new that is gone it would look like step 5. */
     return discard(key, key->former, fault) && discard(certificate, certificate->former, fault) &&
-           discard(key, key->fresh, fault) && discard(certificate, certificate->fresh, fault);
+           discard(certificate, certificate->fresh, fault) && discard(key, key->fresh, fault);
 }
 
 static bool keep_former(const half *side, pki_fault *fault) {
