@@ -279,6 +279,15 @@ describe("tcpki.key", function()
       expect.fault("bad_passphrase", key.parse(encrypted, { passphrase = ("x"):rep(5000) }))
     end)
 
+    it("is not taken where OpenSSL could not read the key again", function()
+      local own = assert(key.parse(kinds[1].pem))
+      for _, format in ipairs { "pkcs8", "traditional" } do
+        expect.fault("bad_passphrase", own:pem { passphrase = ("x"):rep(1025), format = format })
+      end
+      local long = ("x"):rep(1024)
+      assert.is_true(own == assert(key.parse(own:pem { passphrase = long }, { passphrase = long })))
+    end)
+
     it("that is missing is asked for", function()
       assert.matches("passphrase_file",
         expect.fault("passphrase_required", key.parse(encrypted)).hint)

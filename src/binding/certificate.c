@@ -463,6 +463,7 @@ static int certificate_text(lua_State *L) {
     if (!pki_certificate_text(certificate, text, &fault)) {
         return fault_push(L, &fault, NULL);
     }
+    pki_begin(&fault); /* drops what a damaged extension left in libcrypto's queue */
     lua_pushlstring(L, (const char *)text->data, text->length);
     return 1;
 }

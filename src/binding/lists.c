@@ -15,7 +15,7 @@ static void add(lua_State *L, pki_list *list, const char *type, const char *valu
     pki_fault fault;
     pki_begin(&fault);
     if (!pki_list_add(list, type, value, length, &fault)) {
-        (void)luaL_error(L, "not enough memory");
+        (void)luaL_error(L, "%s", fault.message);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "bytes.h"
 
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <string.h>
 
@@ -30,6 +31,10 @@ void pki_list_free(pki_list *list) {
 }
 
 static bool reserve(pki_list *list, size_t more, pki_fault *fault) {
+    /* Every value ends in libcrypto, which counts in int. */
+    if (more > INT_MAX) {
+        return pki_fail(fault, PKI_TOO_LARGE, "a value has more than 2^31 bytes");
+    }
     if (list->count == list->capacity) {
         size_t capacity = list->capacity == 0 ? 8 : list->capacity * 2;
         pki_item *items = OPENSSL_realloc(list->items, capacity * sizeof *items);

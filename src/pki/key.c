@@ -13,6 +13,7 @@
 
 /* OWASP's figure for PBKDF2-HMAC-SHA256; design.md, section 2. */
 enum { PBKDF2_ITERATIONS = 600000, PBKDF2_SALT = 16 };
+enum { PASSPHRASE_LIMIT = PEM_BUFSIZE };
 static const struct {
     const char *name;
     const char *group;
@@ -187,6 +188,11 @@ bool pki_key_pem(const EVP_PKEY *key, bool traditional, const pki_view *passphra
     if (kind.private_key && traditional && strcmp(kind.type, "ed25519") == 0) {
         (void)pki_fail(fault, PKI_UNSUPPORTED_KEY, "Ed25519 has no traditional form");
         pki_fault_set_hint(fault, "use format = \"pkcs8\"");
+        return false;
+    }
+    if (passphrase != NULL && passphrase->length > PASSPHRASE_LIMIT) {
+        (void)pki_fail(fault, PKI_BAD_PASSPHRASE, "the passphrase has more than 1024 bytes");
+        pki_fault_set_hint(fault, "take a shorter one: OpenSSL's own reader takes no longer one");
         return false;
     }
     if (kind.private_key && traditional) {

@@ -1,3 +1,4 @@
+#include <limits.h>
 #include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/x509.h>
@@ -243,6 +244,10 @@ static EVP_PKEY *from_encrypted(pki_view der, const pki_view *passphrase, pki_fa
     }
     if (passphrase == NULL) {
         (void)passphrase_required(fault);
+        goto end;
+    }
+    if (passphrase->length > INT_MAX) {
+        (void)pki_fail(fault, PKI_BAD_PASSPHRASE, "the passphrase has more than 2^31 bytes");
         goto end;
     }
     info = PKCS8_decrypt(encrypted, (const char *)passphrase->data, (int)passphrase->length);
