@@ -709,4 +709,9 @@ CN = in a directory
     own.certificate:close()
     expect.throws("closed", own.issue, own, { common_name = "a", usage = "client" })
   end)
+
+  it("throws where a lifetime is given twice", function()
+    expect.throws({ "authority:issue", "days or not_after" }, ca.issue, ca,
+      { common_name = "a", usage = "client", days = 1, not_after = os.time() + 1000 })
+  end)
 end)

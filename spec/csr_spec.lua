@@ -261,4 +261,19 @@ otherName.1 = 1.3.6.1.4.1.311.20.2.3;UTF8:a@b
     expect.throws({ "#1", "string expected" }, csr.parse, 42)
     expect.throws({ "#1", "string expected" }, csr.read, true)
   end)
+
+  it("refuses damaged extensions instead of taking them for none", function()
+    local ca = assert(tcpki.authority.new { subject = { CN = "Acme" } })
+    local bytes = assert(tcpki.csr.new { subject = { CN = "h" }, subject_alt_names = { "h.example" },
+      key = assert(tcpki.key.generate()) }):der()
+    -- extensionRequest (PKCS#9, 1.2.840.113549.1.9.14), whose SET is to hold a SEQUENCE
+    local at = assert(bytes:find("\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e", 1, true)) + 11
+    assert.equal("\x30", bytes:sub(at, at))
+    local damaged = assert(tcpki.csr.parse(bytes:sub(1, at - 1) .. "\x04" .. bytes:sub(at + 1)))
+    expect.fault("bad_extension", damaged:subject_alt_names())
+    expect.fault("bad_extension", damaged:extensions())
+    local leaf, err = ca:sign(damaged)
+    assert.is_nil(leaf)
+    assert.is_string(err.code)
+  end)
 end)

@@ -40,6 +40,11 @@ describe("tcpki.pem.repair", function()
     end
   end)
 
+  it("takes JSON escapes as JSON has them", function()
+    assert.equal(chain, (assert(pem.repair('"' .. chain:gsub("\n", "\\u000a"):gsub("/", "\\/") .. '"'))))
+    expect.fault("not_certain", pem.repair('"' .. chain:gsub("\n", "\\\\u000a") .. '"'))
+  end)
+
   it("writes what openssl reads", function()
     local fixed = assert(pem.repair((leaf.certificate:pem():gsub("\n", "\\n"))))
     assert.equal(leaf.certificate:fingerprint(),

@@ -83,7 +83,8 @@ local function check_days(where, given)
 end
 
 -- not_before and not_after: as asked, or by the profile and within the life of the issuer.
-local function validity_of(given, default_days, issuer)
+local function validity_of(where, given, default_days, issuer)
+  options.exclude(where, given, { { "days", "not_after" } }, 4)
   local now = os.time()
   local not_before = given.not_before or (now - BACKDATED)
   local not_after = given.not_after or (now + (given.days or default_days) * DAY)
@@ -310,7 +311,7 @@ function authority.new(given)
   if not key:is_private() then
     return fault.fail { code = "no_private_key", message = "the key has no private half", hint = "pass a private key" }
   end
-  local not_before, not_after = validity_of(given, 3650)
+  local not_before, not_after = validity_of("tcpki.authority.new", given, 3650)
   local certificate
   certificate, err = core.certificate.make {
     subject = subject,
@@ -486,7 +487,7 @@ local function issue(self, where, given)
   if not content then
     return nil, err
   end
-  local not_before, not_after = validity_of(given, profile.days, self.certificate)
+  local not_before, not_after = validity_of(where, given, profile.days, self.certificate)
   if not not_before then
     return nil, not_after
   end

@@ -145,12 +145,22 @@ static int extensions_release(lua_State *L) {
     return 0;
 }
 
-static const pki_extensions *requested(lua_State *L) {
+static bool requested(lua_State *L, const pki_extensions **all, pki_fault *fault) {
+    X509_REQ *csr = self(L);
     STACK_OF(X509_EXTENSION) **extensions = lua_newuserdatauv(L, sizeof(void *), 0);
     *extensions = NULL;
     luaL_setmetatable(L, "tcpki.csr.extensions");
-    *extensions = X509_REQ_get_extensions(self(L));
-    return *extensions;
+    pki_begin(fault);
+    bool done = pki_csr_extensions(csr, extensions, fault);
+    *all = *extensions;
+    return done;
+}
+
+static int requested_field(lua_State *L, extension_reader reader, list_pusher pusher) {
+    pki_fault fault;
+    const pki_extensions *all = NULL;
+    return requested(L, &all, &fault) ? field_extension(L, all, reader, pusher)
+                                      : fault_push(L, &fault, NULL);
 }
 
 /***
@@ -159,7 +169,7 @@ The requested subject alternative names, all of them.
 @treturn ?table of {type =, value =}
 */
 static int csr_subject_alt_names(lua_State *L) {
-    return field_extension(L, requested(L), pki_extension_subject_alt_names, push_typed);
+    return requested_field(L, pki_extension_subject_alt_names, push_typed);
 }
 
 /***
@@ -167,7 +177,7 @@ static int csr_subject_alt_names(lua_State *L) {
 @treturn ?table of words
 */
 static int csr_key_usage(lua_State *L) {
-    return field_extension(L, requested(L), pki_extension_key_usage, push_values);
+    return requested_field(L, pki_extension_key_usage, push_values);
 }
 
 /***
@@ -175,7 +185,7 @@ static int csr_key_usage(lua_State *L) {
 @treturn ?table of words or OIDs
 */
 static int csr_extended_key_usage(lua_State *L) {
-    return field_extension(L, requested(L), pki_extension_extended_key_usage, push_values);
+    return requested_field(L, pki_extension_extended_key_usage, push_values);
 }
 
 /***
@@ -184,7 +194,9 @@ Every requested extension.
 @treturn table of {oid =, name =, critical =, der =}
 */
 static int csr_extensions(lua_State *L) {
-    return field_extensions(L, requested(L));
+    pki_fault fault;
+    const pki_extensions *all = NULL;
+    return requested(L, &all, &fault) ? field_extensions(L, all) : fault_push(L, &fault, NULL);
 }
 
 /***

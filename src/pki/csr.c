@@ -171,6 +171,16 @@ bool pki_csr_verify(X509_REQ *csr, pki_fault *fault) {
     return done;
 }
 
+bool pki_csr_extensions(X509_REQ *csr, STACK_OF(X509_EXTENSION) * *extensions, pki_fault *fault) {
+    *extensions = X509_REQ_get_extensions(csr);
+    /* libcrypto says NULL for none and for damaged ones: without names it would be signed then. */
+    return *extensions != NULL ||
+           (X509_REQ_get_attr_by_NID(csr, NID_ext_req, -1) < 0 &&
+            X509_REQ_get_attr_by_NID(csr, NID_ms_ext_req, -1) < 0) ||
+           pki_fail_libcrypto(fault, PKI_BAD_EXTENSION,
+                              "the extensions that the CSR asks for are damaged");
+}
+
 bool pki_csr_der(const X509_REQ *csr, pki_buffer *der, pki_fault *fault) {
     int length = i2d_X509_REQ(csr, &der->data);
     if (length <= 0) {

@@ -19,6 +19,11 @@ enum {
 
 static bool guard_modulus(pki_view rsa, pki_fault *fault) {
     pki_view modulus;
+    /* The private numbers have no bound of their own: all nine take 4.5 times the modulus. */
+    if (rsa.length > (size_t)PKI_RSA_READ_LIMIT) {
+        return pki_fail(fault, PKI_KEY_TOO_LARGE,
+                        "the RSA key has numbers of more than 16384 bits");
+    }
     if (!der_expect(&rsa, DER_INTEGER, &modulus)) {
         return pki_fail(fault, PKI_BAD_DER, "the RSA key is damaged");
     }

@@ -82,19 +82,15 @@ end
 local function unescape_json(body)
   local simple = { n = "\n", r = "\r", t = "\t", b = "\b", f = "\f", ["/"] = "/", ["\\"] = "\\", ['"'] = '"' }
   local certain = true
-  local text = body:gsub("\\u(%x%x%x%x)", function(hex)
-    local code = tonumber(hex, 16)
-    if code >= 0xd800 and code <= 0xdfff then
-      certain = false
-      return nil
+  -- In one pass: what an escaped backslash stands before is no escape.
+  local text = body:gsub("\\(u?)(.?)(%x?%x?%x?)", function(u, first, rest)
+    local code = u == "u" and #rest == 3 and first:find "%x" and tonumber(first .. rest, 16)
+    if code and (code < 0xd800 or code > 0xdfff) then
+      return utf8.char(code)
+    elseif u == "" and simple[first] then
+      return simple[first] .. rest
     end
-    return utf8.char(code)
-  end)
-  text = text:gsub("\\(.)", function(c)
-    if not simple[c] then
-      certain = false
-    end
-    return simple[c]
+    certain = false
   end)
   return certain and text or nil
 end
