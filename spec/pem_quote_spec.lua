@@ -46,7 +46,8 @@ describe("tcpki.pem.quote", function()
   end)
 
   it("takes long runs of newlines in linear time", function()
-    for _, text in ipairs { ("\n"):rep(200000) .. "x", "x" .. ("\n"):rep(200000) .. "x" } do
+    local n = debug.gethook() and 2000 or 200000 -- under make stress each step of a loop costs a collection
+    for _, text in ipairs { ("\n"):rep(n) .. "x", "x" .. ("\n"):rep(n) .. "x" } do
       assert.equal("x\n", pem.quote(text, "yaml"):sub(-2))
     end
   end)
