@@ -171,7 +171,15 @@ end
 -- RFC 5280, sections 4.1.2.6 and 4.2.1.6: who has no subject has alternative names, and an authority has a subject.
 local function check_named(certificate, usage)
   local profile = profiles[usage]
-  local names = certificate:subject_alt_names()
+  local names, err = certificate:subject_alt_names()
+  if err then
+    return nil, err
+  end
+  local subject
+  subject, err = certificate:subject()
+  if not subject then
+    return nil, err
+  end
   if profile.named and not names then
     return fault.fail {
       code = "bad_name",
@@ -179,7 +187,7 @@ local function check_named(certificate, usage)
       hint = 'pass the names that clients dial: subject_alt_names = { "temporal.example", "10.0.0.1" }',
     }
   end
-  if #certificate:subject() == 0 and (profile.ca or not names) then
+  if #subject == 0 and (profile.ca or not names) then
     return fault.fail {
       code = "bad_name",
       message = profile.ca and "an authority needs a subject" or "a certificate needs a subject or alternative names",
