@@ -134,33 +134,18 @@ X509 *pki_certificate_from_der(const unsigned char *der, size_t length, pki_faul
     return certificate;
 }
 
+static void *read_der(const unsigned char *der, size_t length, pki_fault *fault) {
+    return pki_certificate_from_der(der, length, fault);
+}
+
+static void release(void *object) {
+    X509_free(object);
+}
+
 X509 *pki_certificate_parse(const char *text, size_t length, pki_fault *fault) {
-    X509 *certificate = NULL;
-    pki_pem_reader reader;
-    pki_pem_part block;
-    if (pki_pem_is_der(text, length)) {
-        return pki_certificate_from_der((const unsigned char *)text, length, fault);
-    }
-    pki_pem_open(&reader, text, length);
-    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
-        if (strcmp(block.label, "CERTIFICATE") != 0) {
-            (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a certificate", block.label);
-        } else if (certificate != NULL) {
-            (void)pki_fail(fault, PKI_SEVERAL, "it holds more than one certificate");
-        } else {
-            certificate = pki_certificate_from_der(block.der.data, block.der.length, fault);
-        }
-        pki_buffer_free(&block.der);
-        if (fault->code != PKI_OK) {
-            fault->line = block.line;
-            break;
-        }
-    }
-    if (fault->code != PKI_OK) {
-        X509_free(certificate);
-        return NULL;
-    }
-    return certificate;
+    static const pki_pem_form form = {
+        {"CERTIFICATE", NULL}, "certificate", NULL, read_der, release};
+    return pki_pem_read_one(&form, text, length, fault);
 }
 
 char *pki_serial_text(const ASN1_INTEGER *serial, pki_fault *fault) {

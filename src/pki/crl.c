@@ -30,34 +30,18 @@ X509_CRL *pki_crl_from_der(const unsigned char *der, size_t length, pki_fault *f
     return crl;
 }
 
+static void *read_der(const unsigned char *der, size_t length, pki_fault *fault) {
+    return pki_crl_from_der(der, length, fault);
+}
+
+static void release(void *object) {
+    X509_CRL_free(object);
+}
+
 X509_CRL *pki_crl_parse(const char *text, size_t length, pki_fault *fault) {
-    X509_CRL *crl = NULL;
-    pki_pem_reader reader;
-    pki_pem_part block;
-    if (pki_pem_is_der(text, length)) {
-        return pki_crl_from_der((const unsigned char *)text, length, fault);
-    }
-    pki_pem_open(&reader, text, length);
-    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
-        if (strcmp(block.label, "X509 CRL") != 0) {
-            (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a CRL", block.label);
-        } else if (crl != NULL) {
-            (void)pki_fail(fault, PKI_SEVERAL, "it holds more than one CRL");
-            pki_fault_set_hint(fault, "keep one CRL in a file");
-        } else {
-            crl = pki_crl_from_der(block.der.data, block.der.length, fault);
-        }
-        pki_buffer_free(&block.der);
-        if (fault->code != PKI_OK) {
-            fault->line = block.line;
-            break;
-        }
-    }
-    if (fault->code != PKI_OK) {
-        X509_CRL_free(crl);
-        return NULL;
-    }
-    return crl;
+    static const pki_pem_form form = {
+        {"X509 CRL", NULL}, "CRL", "keep one CRL in a file", read_der, release};
+    return pki_pem_read_one(&form, text, length, fault);
 }
 
 static bool add_reason(X509_REVOKED *revoked, const char *word, pki_fault *fault) {

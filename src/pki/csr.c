@@ -45,11 +45,6 @@ static X509_REQ *from_der(const unsigned char *der, size_t length, pki_fault *fa
     return csr;
 }
 
-static bool is_csr_label(const char *label) {
-    return strcmp(label, "CERTIFICATE REQUEST") == 0 ||
-           strcmp(label, "NEW CERTIFICATE REQUEST") == 0;
-}
-
 /* MII is how the base64 of every DER SEQUENCE of 256 to 65535 bytes begins. */
 static bool is_bare_base64(const char *text, size_t length) {
     size_t blank = 0;
@@ -60,14 +55,23 @@ static bool is_bare_base64(const char *text, size_t length) {
     return length - blank > 3 && text[blank] == 'M' && text[blank + 1] == 'I';
 }
 
+static void *read_der(const unsigned char *der, size_t length, pki_fault *fault) {
+    return from_der(der, length, fault);
+}
+
+static void release(void *object) {
+    X509_REQ_free(object);
+}
+
 X509_REQ *pki_csr_parse(const char *text, size_t length, pki_fault *fault) {
-    X509_REQ *csr = NULL;
-    pki_pem_reader reader;
-    pki_pem_part block;
-    if (pki_pem_is_der(text, length)) {
-        return from_der((const unsigned char *)text, length, fault);
-    }
+    static const pki_pem_form form = {{"CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"},
+                                      "CSR",
+                                      "keep one CSR in a file",
+                                      read_der,
+                                      release};
+    /* Checked first: DER never looks so. */
     if (is_bare_base64(text, length)) {
+        X509_REQ *csr = NULL;
         pki_buffer der = {NULL, 0};
         if (pki_base64_decode(&der, text, length, fault)) {
             csr = from_der(der.data, der.length, fault);
@@ -75,27 +79,7 @@ X509_REQ *pki_csr_parse(const char *text, size_t length, pki_fault *fault) {
         pki_buffer_free(&der);
         return csr;
     }
-    pki_pem_open(&reader, text, length);
-    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
-        if (!is_csr_label(block.label)) {
-            (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a CSR", block.label);
-        } else if (csr != NULL) {
-            (void)pki_fail(fault, PKI_SEVERAL, "it holds more than one CSR");
-            pki_fault_set_hint(fault, "keep one CSR in a file");
-        } else {
-            csr = from_der(block.der.data, block.der.length, fault);
-        }
-        pki_buffer_free(&block.der);
-        if (fault->code != PKI_OK) {
-            fault->line = block.line;
-            break;
-        }
-    }
-    if (fault->code != PKI_OK) {
-        X509_REQ_free(csr);
-        return NULL;
-    }
-    return csr;
+    return pki_pem_read_one(&form, text, length, fault);
 }
 
 static bool add_alternative_names(X509_REQ *csr, const pki_list *list, bool critical,

@@ -219,6 +219,45 @@ pki_pem_outcome pki_pem_next(pki_pem_reader *reader, pki_pem_part *block, pki_fa
     return PKI_PEM_END;
 }
 
+static bool has_label(const pki_pem_form *form, const char *label) {
+    return strcmp(label, form->labels[0]) == 0 ||
+           (form->labels[1] != NULL && strcmp(label, form->labels[1]) == 0);
+}
+
+void *pki_pem_read_one(const pki_pem_form *form, const char *text, size_t length,
+                       pki_fault *fault) {
+    void *object = NULL;
+    pki_pem_reader reader;
+    pki_pem_part block;
+    if (pki_pem_is_der(text, length)) {
+        return form->from_der((const unsigned char *)text, length, fault);
+    }
+    pki_pem_open(&reader, text, length);
+    while (pki_pem_next(&reader, &block, fault) == PKI_PEM_READ) {
+        if (!has_label(form, block.label)) {
+            (void)pki_fail(fault, PKI_WRONG_KIND, "it holds a %s, not a %s", block.label,
+                           form->what);
+        } else if (object != NULL) {
+            (void)pki_fail(fault, PKI_SEVERAL, "it holds more than one %s", form->what);
+            if (form->hint != NULL) {
+                pki_fault_set_hint(fault, "%s", form->hint);
+            }
+        } else {
+            object = form->from_der(block.der.data, block.der.length, fault);
+        }
+        pki_buffer_free(&block.der);
+        if (fault->code != PKI_OK) {
+            fault->line = block.line;
+            break;
+        }
+    }
+    if (fault->code != PKI_OK && object != NULL) {
+        form->release(object);
+        object = NULL;
+    }
+    return object;
+}
+
 bool pki_pem_encode(pki_buffer *pem, const char *label, const unsigned char *der, size_t length,
                     pki_fault *fault) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

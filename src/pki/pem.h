@@ -130,6 +130,18 @@ void pki_pem_open(pki_pem_reader *reader, const char *text, size_t length);
 /* The next block, whose der the caller frees. A text without any block is a fault, not an END. */
 pki_pem_outcome pki_pem_next(pki_pem_reader *reader, pki_pem_part *block, pki_fault *fault);
 
+/* What a text with exactly one object is read by: a certificate, a CSR or a CRL. */
+typedef struct pki_pem_form {
+    const char *labels[2]; /* the second may be NULL */
+    const char *what;      /* for messages, "certificate" */
+    const char *hint;      /* where there are several; NULL for the hint of the code */
+    void *(*from_der)(const unsigned char *der, size_t length, pki_fault *fault);
+    void (*release)(void *object);
+} pki_pem_form;
+
+/* The one object of a text, PEM or DER; anything beside it is a fault. */
+void *pki_pem_read_one(const pki_pem_form *form, const char *text, size_t length, pki_fault *fault);
+
 /* Whether the text is DER, not armour: every object of ours is a SEQUENCE. */
 bool pki_pem_is_der(const char *text, size_t length);
 
