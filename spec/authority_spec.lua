@@ -542,6 +542,18 @@ CN = in a directory
         expect.fault("not_an_authority", authority.load(mute, ca.key)).message)
     end)
 
+    it("refuses a last CRL with an entry that the next one could not hold", function()
+      local config = openssl.configuration(directory, "[ca]\ndefault_ca=d\n[d]\ndatabase="
+        .. directory:file("index", "R\t300101000000Z\t200101000000Z\t" .. ("41"):rep(21)
+          .. "\tunknown\t/CN=x\n") .. "\ndefault_md=sha256\ndefault_crl_days=9\n")
+      local theirs = openssl.run(("ca -gencrl -config %s -cert %s -keyfile %s"):format(config,
+        directory:file(nil, ca.certificate:pem()), directory:file(nil, ca.key:pem())))
+      local crl = assert(tcpki.crl.parse(theirs))
+      assert.equal(1, #crl:entries())
+      assert.matches(("41"):rep(21),
+        expect.fault("bad_name", authority.load(ca.certificate, ca.key, { crl = crl })).message)
+    end)
+
     it("carries on the number and the entries of the last CRL", function()
       local fresh = assert(authority.new { common_name = "fresh" })
       assert.equal("01", assert(fresh:crl()):number())

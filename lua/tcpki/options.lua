@@ -118,4 +118,17 @@ function options.list(where, name, values, expected)
   return values
 end
 
+--- Whether a list has a word.
+-- @tparam {string,…} list
+-- @tparam string word
+-- @treturn boolean
+function options.has(list, word)
+  for _, other in ipairs(list) do
+    if other == word then
+      return true
+    end
+  end
+  return false
+end
+
 return options

@@ -1,14 +1,9 @@
 --- The judgement of one's own certificate: what about it would make a server refuse it.
 -- @module tcpki.probe.findings
 
-local findings = {}
+local options = require "tcpki.options"
 
-local function has(list, word)
-  for _, item in ipairs(list) do
-    if item == word then return true end
-  end
-  return false
-end
+local findings = {}
 
 -- Nil where the trace does not know what the server accepts.
 local function issuer_unknown(trace)
@@ -31,7 +26,7 @@ function findings.judge(certificates, trace, at)
   if at > leaf:not_after() then add "client_expired" end
   if at < leaf:not_before() then add "client_not_yet_valid" end
   local usage = leaf:extended_key_usage()
-  if usage and not has(usage, "client_auth") and not has(usage, "any") then
+  if usage and not options.has(usage, "client_auth") and not options.has(usage, "any") then
     add "client_wrong_usage"
   end
   return found

@@ -6,6 +6,7 @@
 -- @module tcpki.probe.judge
 
 local findings = require "tcpki.probe.findings"
+local options = require "tcpki.options"
 local words = require "tcpki.probe.words"
 
 local judge = {}
@@ -78,16 +79,9 @@ local alert_words = {
 -- What a server may hide behind an alert that says little, or behind none.
 local hidden = { "client_ca_twin", "client_revoked" }
 
-local function contains(list, word)
-  for _, item in ipairs(list) do
-    if item == word then return true end
-  end
-  return false
-end
-
 local function of_named_alert(names, found)
   for _, word in ipairs(names) do
-    if contains(found, word) then return word, {} end
+    if options.has(found, word) then return word, {} end
   end
   -- The server's word against our clock: an intermediate, or a clock that is wrong.
   return names[1], { certain = names[1] ~= "client_expired" }

@@ -7,13 +7,11 @@
 local chain = require "tcpki.chain"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
+local limits = require "tcpki.authority.limits"
 local options = require "tcpki.options"
+local revocation = require "tcpki.authority.revocation"
 
 local authority = {}
-
-local DAY = 86400
--- Clocks of other machines run behind: a certificate is good from ten minutes ago.
-local BACKDATED = 600
 
 --- What each usage puts into a certificate, and how long it lives where nobody says.
 local profiles = {
@@ -22,9 +20,6 @@ local profiles = {
   peer = { extended_key_usage = { "server_auth", "client_auth" }, days = 90, named = true },
   ca = { ca = true, key_usage = { "key_cert_sign", "crl_sign" }, days = 1825 },
 }
-
--- The times that a certificate or CRL can hold: 1900 to 9999.
-local EARLIEST, LATEST = -2208988800, 253402300799
 
 local SUBJECT_ALT_NAME = "2.5.29.17"
 
@@ -37,6 +32,8 @@ end
 
 local methods = {}
 local metatable = { __name = "tcpki.authority", __index = methods }
+
+revocation.add_methods(methods)
 
 function metatable:__tostring()
   return ("tcpki.authority (%s)"):format(self.certificate:subject())
@@ -66,146 +63,6 @@ local function key_of(given)
     return given
   end
   return core.key.generate(given)
-end
-
-local function date(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
-
--- A thousand years: more would leave the times that a certificate can hold, or the integers.
-local DAYS_LIMIT = 365250
-
-local function check_days(where, given)
-  if given.days and (given.days < 1 or given.days > DAYS_LIMIT) then
-    error(("%s: option 'days' must be from 1 to %d, not %d"):format(where, DAYS_LIMIT, given.days), 3)
-  end
-  return given
-end
-
--- not_before and not_after: as asked, or by the profile and within the life of the issuer.
-local function validity_of(where, given, default_days, issuer)
-  options.exclude(where, given, { { "days", "not_after" } }, 4)
-  local now = os.time()
-  local not_before = given.not_before or (now - BACKDATED)
-  local not_after = given.not_after or (now + (given.days or default_days) * DAY)
-  if not issuer then
-    return not_before, not_after
-  end
-  local limit = issuer:not_after()
-  if limit <= now then
-    return fault.fail {
-      code = "expired",
-      message = ("the authority expired on %s"):format(date(limit)),
-      subject = tostring(issuer:subject()),
-      hint = "renew the authority, or issue under another one",
-    }
-  end
-  if not given.not_before and not_before < issuer:not_before() then
-    not_before = issuer:not_before()
-  end
-  -- Temporal Cloud asks that a leaf ends before its CA, not with it.
-  if not_after >= limit then
-    if given.days or given.not_after then
-      return fault.fail {
-        code = "outlives_issuer",
-        message = ("the certificate would end on %s, its issuer ends on %s"):format(date(not_after), date(limit)),
-        subject = tostring(issuer:subject()),
-        hint = ("ask for at most %d days, or renew the authority"):format((limit - 1 - now) // DAY),
-      }
-    end
-    not_after = limit - 1
-  end
-  return not_before, not_after
-end
-
--- How many authorities may still follow under the first of some: the least that any of them allows. One that has
--- its issuer's name is not counted (RFC 5280, section 4.2.1.9). Nil where nothing is said.
-local function room_below(certificates)
-  local room
-  local between = 0
-  for _, certificate in ipairs(certificates) do
-    local constraints = certificate:basic_constraints()
-    local path_length = constraints and constraints.path_length
-    if path_length then
-      local left = path_length - between
-      room = room and math.min(room, left) or left
-    end
-    if tostring(certificate:subject()) ~= tostring(certificate:issuer()) then
-      between = between + 1
-    end
-  end
-  return room
-end
-
--- The path length of a new authority, or the fault that there is no room for it.
-local function path_length_below(self, wanted)
-  local room = self.room
-  if not room then
-    return true, wanted
-  end
-  if room < 1 or (wanted and wanted > room - 1) then
-    return fault.fail {
-      code = "path_length_exceeded",
-      message = room < 1 and "the path length of the authority allows no authority below it"
-        or ("the path length of the authority allows at most %d below it"):format(room - 1),
-      subject = tostring(self.certificate:subject()),
-      hint = "issue under an authority with a greater path length",
-    }
-  end
-  return true, wanted or room - 1
-end
-
--- Whether the authority itself stands where the ones above allow none.
-local function check_room(self)
-  if self.room and self.room < 0 then
-    return fault.fail {
-      code = "path_length_exceeded",
-      message = "the path length of an authority above does not allow this one",
-      subject = tostring(self.certificate:subject()),
-      hint = "have it issued by an authority with a greater path length",
-    }
-  end
-  return true
-end
-
--- RFC 5280, sections 4.1.2.6 and 4.2.1.6: who has no subject has alternative names, and an authority has a subject.
-local function check_named(certificate, usage)
-  local profile = profiles[usage]
-  local names, err = certificate:subject_alt_names()
-  if err then
-    return nil, err
-  end
-  local subject
-  subject, err = certificate:subject()
-  if not subject then
-    return nil, err
-  end
-  if profile.named and not names then
-    return fault.fail {
-      code = "bad_name",
-      message = ("a certificate for usage %s needs a subject alternative name"):format(usage),
-      hint = 'pass the names that clients dial: subject_alt_names = { "temporal.example", "10.0.0.1" }',
-    }
-  end
-  if #subject == 0 and (profile.ca or not names) then
-    return fault.fail {
-      code = "bad_name",
-      message = profile.ca and "an authority needs a subject" or "a certificate needs a subject or alternative names",
-      hint = "pass common_name or subject",
-    }
-  end
-  return true
-end
-
-local function check_names(self, certificate)
-  for depth, issuer in ipairs(self.chain) do
-    local ok, err = issuer:permits(certificate)
-    if not ok then
-      err.depth, err.subject = depth, tostring(issuer:subject())
-      return nil, err
-    end
-  end
-  return true
 end
 
 -- Leaf first, without the root: what a TLS peer is to send.
@@ -292,9 +149,8 @@ local function make_authority(certificate, key, above)
   end
   local last = self.sent[#self.sent]
   self.missing = tostring(last and last:issuer() or certificate:subject())
-  self.room = room_below(self.chain)
-  self.revocations = {}
-  self.crl_number = "0"
+  self.room = limits.room_below(self.chain)
+  revocation.begin(self)
   return self
 end
 
@@ -307,7 +163,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `bad_name`, `bad_time`, …
 function authority.new(given)
-  given = check_days("tcpki.authority.new", options.check("tcpki.authority.new", given, new_options))
+  given = limits.days("tcpki.authority.new", options.check("tcpki.authority.new", given, new_options))
   local subject = subject_of("tcpki.authority.new", given)
   if not subject then
     error("tcpki.authority.new: an authority needs a subject", 2)
@@ -319,7 +175,7 @@ function authority.new(given)
   if not key:is_private() then
     return fault.fail { code = "no_private_key", message = "the key has no private half", hint = "pass a private key" }
   end
-  local not_before, not_after = validity_of("tcpki.authority.new", given, 3650)
+  local not_before, not_after = limits.validity("tcpki.authority.new", given, 3650)
   local certificate
   certificate, err = core.certificate.make {
     subject = subject,
@@ -339,20 +195,11 @@ function authority.new(given)
     return nil, err
   end
   local ok
-  ok, err = check_named(certificate, "ca")
+  ok, err = limits.named(certificate, "ca", profiles.ca)
   if not ok then
     return nil, err
   end
   return make_authority(certificate, key, {})
-end
-
-local function has(list, word)
-  for _, other in ipairs(list) do
-    if other == word then
-      return true
-    end
-  end
-  return false
 end
 
 local function check_is_authority(certificate)
@@ -361,7 +208,7 @@ local function check_is_authority(certificate)
   local lack
   if not (constraints and constraints.ca) then
     lack = "it does not have basicConstraints CA:true"
-  elseif usage and not has(usage, "key_cert_sign") then
+  elseif usage and not options.has(usage, "key_cert_sign") then
     lack = "its key usage does not have keyCertSign"
   end
   if lack then
@@ -381,18 +228,6 @@ local function above_of(certificate, heap)
     return nil, err
   end
   return table.move(built, 2, #built, 1, {})
-end
-
--- Adds one to a hexadecimal number of any length.
-local function increment(hex)
-  local digits = {}
-  local carry = 1
-  for i = #hex, 1, -1 do
-    local digit = tonumber(hex:sub(i, i), 16) + carry
-    carry = digit // 16
-    table.insert(digits, 1, ("%x"):format(digit % 16))
-  end
-  return (carry == 1 and "1" or "") .. table.concat(digits)
 end
 
 --- Takes up an authority that exists.
@@ -427,18 +262,9 @@ function authority.load(certificate, key, given)
     return nil, err
   end
   local self = make_authority(certificate, key, above)
-  if given.crl then
-    ok, err = given.crl:verify(certificate)
-    if not ok then
-      return nil, err
-    end
-    local entries
-    entries, err = given.crl:entries()
-    if not entries then
-      return nil, err
-    end
-    self.revocations = entries
-    self.crl_number = given.crl:number() or "0"
+  ok, err = revocation.begin(self, given.crl)
+  if not ok then
+    return nil, err
   end
   return self
 end
@@ -495,13 +321,13 @@ local function issue(self, where, given)
   if not content then
     return nil, err
   end
-  local not_before, not_after = validity_of(where, given, profile.days, self.certificate)
+  local not_before, not_after = limits.validity(where, given, profile.days, self.certificate)
   if not not_before then
     return nil, not_after
   end
-  local ok, path_length = check_room(self)
+  local ok, path_length = limits.room(self)
   if ok and profile.ca then
-    ok, path_length = path_length_below(self, given.path_length)
+    ok, path_length = limits.path_length(self, given.path_length)
   end
   if not ok then
     return nil, path_length
@@ -527,9 +353,9 @@ local function issue(self, where, given)
   if not certificate then
     return nil, err
   end
-  ok, err = check_named(certificate, usage)
+  ok, err = limits.named(certificate, usage, profile)
   if ok then
-    ok, err = check_names(self, certificate)
+    ok, err = limits.names(self, certificate)
   end
   if not ok then
     return nil, err
@@ -549,7 +375,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `outlives_issuer`, `path_length_exceeded`, `name_not_permitted`, `bad_signature`, `bad_name`, …
 function methods:issue(given)
-  given = check_days("authority:issue", options.check("authority:issue", given, issue_options))
+  given = limits.days("authority:issue", options.check("authority:issue", given, issue_options))
   return issue(self, "authority:issue", given)
 end
 
@@ -561,7 +387,7 @@ end
 -- @treturn[2] fault as for `issue`
 function methods:sign(csr, given)
   options.expect("authority:sign", "csr", csr, "tcpki.csr")
-  given = check_days("authority:sign", options.check("authority:sign", given, sign_options))
+  given = limits.days("authority:sign", options.check("authority:sign", given, sign_options))
   local all = { csr = csr }
   for name, value in pairs(given) do
     all[name] = value
@@ -576,7 +402,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `path_length_exceeded`, `outlives_issuer`, …
 function methods:subordinate(given)
-  given = check_days("authority:subordinate", options.check("authority:subordinate", given, new_options))
+  given = limits.days("authority:subordinate", options.check("authority:subordinate", given, new_options))
   local all = { usage = "ca" }
   for name, value in pairs(given) do
     all[name] = value
@@ -589,121 +415,6 @@ function methods:subordinate(given)
     return fault.fail { code = "no_private_key", message = "the key has no private half", hint = "pass a private key" }
   end
   return make_authority(issued.certificate, issued.key, self.chain)
-end
-
--- RFC 5280, section 5.3.1.
-local reasons = {
-  "aa_compromise", "affiliation_changed", "ca_compromise", "certificate_hold", "cessation_of_operation",
-  "key_compromise", "privilege_withdrawn", "remove_from_crl", "superseded", "unspecified",
-}
-
--- The form that `certificate:serial` gives: lowercase, whole bytes, no more zeros than that.
-local function serial_of(text)
-  local digits = text:gsub("[:%s]", ""):lower():gsub("^0+", "")
-  if not text:find "%x" or digits:find "%X" then
-    return fault.fail {
-      code = "bad_name",
-      message = ("'%s' is not a serial number"):format(text),
-      hint = "pass the certificate, or its serial number in hex",
-    }
-  end
-  return (#digits == 0 and "0") or (#digits % 2 == 1 and "0" .. digits) or digits
-end
-
--- What a CRL cannot hold would be found only by the next one, and by every one after it.
-local function check_entry(serial, at)
-  if serial:find "%X" or #serial > 40 or (#serial == 40 and serial:find "^[89a-f]") then
-    return fault.fail {
-      code = "bad_name",
-      message = ("the serial number %s is negative, or has more than 159 bits"):format(serial),
-      hint = "RFC 5280, section 4.1.2.2: a serial number is positive and has at most 20 octets",
-    }
-  end
-  if at < EARLIEST or at > LATEST then
-    return fault.fail { code = "bad_time", message = ("%d is not a time between 1900 and 9999"):format(at),
-      hint = "pass seconds since the epoch" }
-  end
-  return true
-end
-
---- Notes a certificate as revoked; the next `crl` lists it. Revoking twice changes nothing.
--- @tparam certificate|string which a certificate of this authority, or its serial number in hex
--- @tparam[opt] table given `reason` ("key_compromise", "superseded", …; unspecified by default), `at` (seconds since
--- the epoch; now by default)
--- @treturn[1] boolean true
--- @treturn[2] nil
--- @treturn[2] fault `issuer_mismatch`, `bad_name` for a serial number that is none, `bad_time`
-function methods:revoke(which, given)
-  options.expect("authority:revoke", "which", which, "tcpki.certificate|string")
-  given = options.check("authority:revoke", given, { reason = "string", at = "integer" })
-  if given.reason and not has(reasons, given.reason) then
-    error(("authority:revoke: option 'reason' is '%s' (known: %s)"):format(given.reason, table.concat(reasons,
-      ", ")), 2)
-  end
-  local serial, err
-  if type(which) == "string" then
-    serial, err = serial_of(which)
-    if not serial then
-      return nil, err
-    end
-  else
-    if not which:issued_by(self.certificate) then
-      return fault.fail {
-        code = "issuer_mismatch",
-        message = "the certificate was not issued by this authority",
-        subject = tostring(which:subject()),
-      }
-    end
-    serial = which:serial()
-  end
-  local at = given.at or os.time()
-  local ok
-  ok, err = check_entry(serial, at)
-  if not ok then
-    return nil, err
-  end
-  for _, entry in ipairs(self.revocations) do
-    if entry.serial == serial then
-      return true
-    end
-  end
-  table.insert(self.revocations, { serial = serial, time = at, reason = given.reason })
-  return true
-end
-
---- Makes and signs the next CRL.
--- @tparam[opt] table given `days` until the next one (30 by default), `at` (seconds since the epoch; ten minutes ago by
--- default), `digest`
--- @treturn[1] crl
--- @treturn[2] nil
--- @treturn[2] fault `bad_time`, `not_an_authority` where the key usage lacks cRLSign, …
-function methods:crl(given)
-  given = options.check("authority:crl", given, { days = "integer", at = "integer", digest = "string" })
-  check_days("authority:crl", given)
-  local usage = self.certificate:key_usage()
-  if usage and not has(usage, "crl_sign") then
-    return fault.fail {
-      code = "not_an_authority",
-      message = "the certificate cannot issue a CRL: its key usage does not have cRLSign",
-      subject = tostring(self.certificate:subject()),
-    }
-  end
-  local at = given.at or (os.time() - BACKDATED)
-  local number = increment(self.crl_number)
-  local crl, err = core.crl.make {
-    issuer = self.certificate,
-    key = self.key,
-    number = number,
-    this_update = at,
-    next_update = at + (given.days or 30) * DAY,
-    entries = self.revocations,
-    digest = given.digest,
-  }
-  if not crl then
-    return nil, err
-  end
-  self.crl_number = number
-  return crl
 end
 
 --- Writes key and chain as a pair. A crash between the two leaves the old pair usable: it is put back, or the new one
