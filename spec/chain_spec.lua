@@ -1,3 +1,4 @@
+local der = require "spec.support.der"
 local expect = require "spec.support.expect"
 local openssl = require "spec.support.openssl"
 local temporary = require "spec.support.temporary"
@@ -140,6 +141,30 @@ describe("tcpki.chain", function()
         { leaf = leaf.certificate }))
       assert.equal("leaf lower", names(built))
       assert.equal("CN=middle", built.missing)
+    end)
+
+    it("refuses a heap that would take the square of its size in signatures", function()
+      -- Without key identifiers nothing but the signature tells authorities of one name apart: each
+      -- of these signed the one before it.
+      local outer = der.parts((select(2, der.read(root.certificate:der()))))
+      local fields = der.parts((select(2, der.read(outer[1]))))
+      local heap = {}
+      local key = assert(tcpki.key.generate())
+      for i = 1, 50 do
+        local issuer_key = assert(tcpki.key.generate())
+        fields[7] = assert(key:public()):der()
+        local body = der.sequence(der.integer(i), table.unpack(fields, 3, 7))
+        local signature = openssl.run("dgst -sha256 -sign " .. directory:file(nil, issuer_key:pem()), body)
+        heap[i] = assert(tcpki.certificate.parse(der.sequence(body, outer[2], der.bits(signature))))
+        key = issuer_key
+      end
+      assert.is_true(heap[1]:issued_by(heap[2]))
+      assert.equal(9, #assert(chain.new { table.unpack(heap, 1, 9) }))
+      for _, given in ipairs { {}, { leaf = heap[1] } } do
+        local err = expect.fault("too_costly", chain.new(heap, given))
+        assert.matches("50 certificates", err.message)
+        assert.matches("one chain", err.hint)
+      end
     end)
 
     it("comes to an end where two authorities certify each other", function()
