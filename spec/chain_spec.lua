@@ -149,14 +149,14 @@ describe("tcpki.chain", function()
       local outer = der.parts((select(2, der.read(root.certificate:der()))))
       local fields = der.parts((select(2, der.read(outer[1]))))
       local heap = {}
-      local key = assert(tcpki.key.generate())
+      local own = assert(tcpki.key.generate())
       for i = 1, 50 do
         local issuer_key = assert(tcpki.key.generate())
-        fields[7] = assert(key:public()):der()
+        fields[7] = assert(own:public()):der()
         local body = der.sequence(der.integer(i), table.unpack(fields, 3, 7))
         local signature = openssl.run("dgst -sha256 -sign " .. directory:file(nil, issuer_key:pem()), body)
         heap[i] = assert(tcpki.certificate.parse(der.sequence(body, outer[2], der.bits(signature))))
-        key = issuer_key
+        own = issuer_key
       end
       assert.is_true(heap[1]:issued_by(heap[2]))
       assert.equal(9, #assert(chain.new { table.unpack(heap, 1, 9) }))
