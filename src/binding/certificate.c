@@ -237,6 +237,59 @@ static int certificate_signature_algorithm(lua_State *L) {
 }
 
 /***
+The digest in the signature, also where the name of the algorithm does not tell (RSASSA-PSS).
+@function certificate:signature_digest
+@treturn ?string as libcrypto names it, "SHA256"; nil where there is none (Ed25519) or none that
+libcrypto knows
+*/
+static int certificate_signature_digest(lua_State *L) {
+    pki_fault fault;
+    int digest = NID_undef;
+    X509 *certificate = self(L);
+    int known = X509_get_signature_info(certificate, &digest, NULL, NULL, NULL);
+    pki_begin(&fault);
+    lua_pushstring(L, known == 1 && digest != NID_undef ? OBJ_nid2sn(digest) : NULL);
+    return 1;
+}
+
+/* As it was read: libcrypto compares names by a canonical form, others by these bytes. */
+static int name_der(lua_State *L, const X509_NAME *name) {
+    pki_fault fault;
+    const unsigned char *bytes = NULL;
+    size_t length = 0;
+    pki_begin(&fault);
+    if (X509_NAME_get0_der(name, &bytes, &length) != 1) {
+        (void)pki_fail_libcrypto(&fault, PKI_BAD_NAME, "the name could not be encoded");
+        return fault_push(L, &fault, NULL);
+    }
+    lua_pushlstring(L, (const char *)bytes, length);
+    return 1;
+}
+
+/***
+The subject as its DER stands in the certificate, to the byte.
+@function certificate:subject_der
+@treturn[1] string
+@treturn[2] nil
+@treturn[2] fault
+*/
+static int certificate_subject_der(lua_State *L) {
+    return name_der(L, X509_get_subject_name(self(L)));
+}
+
+/***
+The issuer as its DER stands in the certificate, to the byte. Go finds the issuer of a certificate by
+these bytes; OpenSSL by a form in which letter case, blanks and string types do not count.
+@function certificate:issuer_der
+@treturn[1] string
+@treturn[2] nil
+@treturn[2] fault
+*/
+static int certificate_issuer_der(lua_State *L) {
+    return name_der(L, X509_get_issuer_name(self(L)));
+}
+
+/***
 The public key.
 @function certificate:public_key
 @treturn[1] key
@@ -537,6 +590,9 @@ static const luaL_Reg methods[] = {{"subject", certificate_subject},
                                    {"not_after", certificate_not_after},
                                    {"expires_in", certificate_expires_in},
                                    {"signature_algorithm", certificate_signature_algorithm},
+                                   {"signature_digest", certificate_signature_digest},
+                                   {"subject_der", certificate_subject_der},
+                                   {"issuer_der", certificate_issuer_der},
                                    {"public_key", certificate_public_key},
                                    {"key_usage", certificate_key_usage},
                                    {"extended_key_usage", certificate_extended_key_usage},

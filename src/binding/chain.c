@@ -178,8 +178,8 @@ static void take_wanted_name(lua_State *L, pki_verification *request) {
 
 /* verify{ store =, untrusted = {leaf, …}, purpose =, name =, at =, crls =, partial =, depth = } */
 static int chain_verify(lua_State *L) {
-    static const char *const known[] = {"store", "untrusted", "purpose", "name", "at",
-                                        "crls",  "partial",   "depth",   NULL};
+    static const char *const known[] = {"store", "untrusted", "purpose", "name",  "at",
+                                        "crls",  "partial",   "lax",     "depth", NULL};
     pki_fault fault;
     pki_verification request = {.depth = -1};
     lua_Integer number = 0;
@@ -193,6 +193,7 @@ static int chain_verify(lua_State *L) {
     const char *purpose = options_string(L, 1, "purpose", NULL);
     request.purpose = purpose_of(L, purpose == NULL ? "any" : purpose);
     request.partial = options_boolean(L, 1, "partial", false);
+    request.lax = options_boolean(L, 1, "lax", false);
     if (options_integer(L, 1, "at", &number)) {
         request.at_set = true;
         request.at = number;

@@ -34,6 +34,7 @@ typedef struct pki_verification {
     bool at_set;
     long long at; /* seconds since the epoch */
     bool partial; /* an intermediate among the roots is enough */
+    bool lax;     /* without libcrypto's strict checks, as most TLS servers verify */
     long depth;   /* most intermediates; -1 for libcrypto's 100 */
 } pki_verification;
 

@@ -134,7 +134,7 @@ static bool verify_with(const pki_verification *request, STACK_OF(X509) * untrus
         return pki_fail_memory(fault);
     }
     X509_VERIFY_PARAM *parameters = X509_STORE_CTX_get0_param(context);
-    unsigned long flags = X509_V_FLAG_X509_STRICT;
+    unsigned long flags = request->lax ? 0UL : X509_V_FLAG_X509_STRICT;
     flags |= request->partial ? X509_V_FLAG_PARTIAL_CHAIN : 0UL;
     if (request->crls != NULL) {
         flags |= X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL;
