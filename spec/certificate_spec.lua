@@ -200,13 +200,19 @@ CN = in a directory
       assert.equal("", tostring(parsed:subject()))
     end)
 
-    it("a very long name is read whole, and cut only where it is printed", function()
-      local long = ("x"):rep(3000)
-      local text = crafted { subject = der.sequence(der.set(der.sequence(der.oid "2.5.4.3",
-        der.value(0x0c, long)))) }
-      local parsed = assert(certificate.parse(text))
+    it("a very long name is whole, also as text; cut, with a mark, only in what an object says it is", function()
+      local long = ("ü"):rep(3000)
+      local subject = der.sequence(der.set(der.sequence(der.oid "2.5.4.3", der.value(0x0c, long))))
+      local names = der.sequence(der.value(0xa4, subject))
+      local parsed = assert(certificate.parse(crafted { subject = subject,
+        extensions = { extension("2.5.29.17", names) } }))
       assert.equal(long, parsed:subject().CN)
-      assert.is_true(#tostring(parsed:subject()) < 1100)
+      assert.equal("CN=" .. long, tostring(parsed:subject()))
+      assert.same({ { type = "directory", value = "CN=" .. long } }, parsed:subject_alt_names())
+      local said = tostring(parsed)
+      assert.matches("^tcpki.certificate %(CN=ü[^%w]+…%)$", said)
+      assert.is_true(#said < 600)
+      assert.is_truthy(utf8.len(said))
     end)
 
     it("public key is the key that openssl takes out", function()

@@ -5,13 +5,12 @@
 
 int field_name(lua_State *L, const X509_NAME *name) {
     pki_fault fault;
-    char text[1024];
     pki_list *entries = scratch_list(L);
+    pki_buffer *text = scratch_buffer(L);
     pki_begin(&fault);
-    if (!pki_name_read(name, entries, &fault)) {
+    if (!pki_name_read(name, entries, &fault) || !pki_name_write(name, text, &fault)) {
         return fault_push(L, &fault, NULL);
     }
-    pki_name_text(name, text, sizeof text);
     push_name(L, entries, text);
     return 1;
 }

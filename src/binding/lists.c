@@ -323,7 +323,7 @@ void push_revocation(lua_State *L, const pki_list *list, size_t index) {
     }
 }
 
-void push_name(lua_State *L, const pki_list *list, const char *text) {
+void push_name(lua_State *L, const pki_list *list, const pki_buffer *text) {
     push_typed(L, list);
     for (size_t i = 0; i < list->count; i++) {
         const char *type = pki_item_type(list, i);
@@ -333,7 +333,7 @@ void push_name(lua_State *L, const pki_list *list, const char *text) {
         }
         lua_pop(L, 1);
     }
-    lua_pushstring(L, text);
+    lua_pushlstring(L, (const char *)text->data, text->length);
     lua_setfield(L, -2, "text");
     luaL_setmetatable(L, "tcpki.name");
 }

@@ -24,7 +24,7 @@ void push_values(lua_State *L, const pki_list *list); /* { "…", … } */
 void push_extensions(lua_State *L, const pki_list *list);
 void push_revocation(lua_State *L, const pki_list *list, size_t index);
 /* An array of entries that also has each short name and `text`; tostring gives the text. */
-void push_name(lua_State *L, const pki_list *list, const char *text);
+void push_name(lua_State *L, const pki_list *list, const pki_buffer *text);
 void name_register(lua_State *L);
 
 /* "ip", "uri", "email" or "dns", by the look of the value. */

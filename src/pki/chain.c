@@ -12,14 +12,14 @@
 */
 enum { COST_LIMIT = 1000000, SIGNATURE_COST = 1000 };
 
-typedef struct heap {
+typedef struct issuer_heap {
     X509 *const *certificates;
     size_t count;
     int *place;
     long cost;
-} heap;
+} issuer_heap;
 
-static bool signed_by(heap *heap, size_t child, size_t issuer) {
+static bool signed_by(issuer_heap *heap, size_t child, size_t issuer) {
     EVP_PKEY *key = X509_get0_pubkey(heap->certificates[issuer]);
     heap->cost += SIGNATURE_COST;
     return heap->cost <= COST_LIMIT && key != NULL &&
@@ -32,7 +32,7 @@ static bool signed_by(heap *heap, size_t child, size_t issuer) {
 ** tools in none) authorities of one name with several keys are told apart by the signature alone.
 ** That takes as long as half a verification, which looks at every signature anyhow.
 */
-static bool issued(heap *heap, size_t child, size_t issuer) {
+static bool issued(issuer_heap *heap, size_t child, size_t issuer) {
     X509 *certificate = heap->certificates[child];
     X509 *other = heap->certificates[issuer];
     if (++heap->cost > COST_LIMIT || X509_check_issued(other, certificate) != X509_V_OK) {
@@ -43,7 +43,7 @@ static bool issued(heap *heap, size_t child, size_t issuer) {
            signed_by(heap, child, issuer);
 }
 
-static bool check_cost(const heap *heap, pki_fault *fault) {
+static bool check_cost(const issuer_heap *heap, pki_fault *fault) {
     if (heap->cost <= COST_LIMIT) {
         return true;
     }
@@ -56,7 +56,7 @@ static bool check_cost(const heap *heap, pki_fault *fault) {
 ** The certificate of the heap that issued this one and is not yet on the path. Key identifiers can
 ** be copied: where two certificates claim to be the issuer, the signature decides.
 */
-static long issuer_of(heap *heap, size_t child) {
+static long issuer_of(issuer_heap *heap, size_t child) {
     long first = -1;
     for (size_t i = 0; i < heap->count; i++) {
         if (i == child || heap->place[i] != PKI_CHAIN_FOREIGN || !issued(heap, child, i)) {
@@ -70,7 +70,7 @@ static long issuer_of(heap *heap, size_t child) {
 }
 
 /* The certificate that is the issuer of none: there must be exactly one. */
-static bool find_leaf(heap *heap, long *leaf, pki_fault *fault) {
+static bool find_leaf(issuer_heap *heap, long *leaf, pki_fault *fault) {
     const int *place = heap->place;
     *leaf = -1;
     for (size_t i = 0; i < heap->count; i++) {
@@ -98,7 +98,7 @@ static bool find_leaf(heap *heap, long *leaf, pki_fault *fault) {
     return *leaf >= 0 || pki_fail(fault, PKI_SEVERAL_LEAVES, "no certificate can be the leaf");
 }
 
-static void mark_duplicates(heap *heap) {
+static void mark_duplicates(issuer_heap *heap) {
     for (size_t i = 0; i < heap->count; i++) {
         heap->place[i] = PKI_CHAIN_FOREIGN;
         for (size_t j = 0; j < i; j++) {
@@ -114,7 +114,7 @@ static void mark_duplicates(heap *heap) {
 
 bool pki_chain_order(X509 *const *certificates, size_t count, long leaf, int *place,
                      size_t *chain_length, bool *complete, pki_fault *fault) {
-    heap heap = {certificates, count, place, 0};
+    issuer_heap heap = {certificates, count, place, 0};
     *chain_length = 0;
     *complete = false;
     if (count == 0) {

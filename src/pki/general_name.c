@@ -56,6 +56,14 @@ static bool add_text(const ASN1_STRING *string, const char *type, pki_list *list
     return pki_list_add(list, type, data, length, fault);
 }
 
+static bool add_directory(const X509_NAME *name, pki_list *list, pki_fault *fault) {
+    pki_buffer text = {NULL, 0};
+    bool added = pki_name_write(name, &text, fault) &&
+                 pki_list_add(list, "directory", text.data, text.length, fault);
+    pki_buffer_free(&text);
+    return added;
+}
+
 bool pki_general_name_read(const GENERAL_NAME *name, bool range, pki_list *list, pki_fault *fault) {
     int kind = 0;
     const void *value = GENERAL_NAME_get0_value(name, &kind);
@@ -70,8 +78,7 @@ bool pki_general_name_read(const GENERAL_NAME *name, bool range, pki_list *list,
     case GEN_IPADD:
         return add_address(value, range, list, fault);
     case GEN_DIRNAME:
-        pki_name_text(value, text, sizeof text);
-        return pki_list_add(list, "directory", text, strlen(text), fault);
+        return add_directory(value, list, fault);
     case GEN_RID:
         if (OBJ_obj2txt(text, sizeof text, value, 1) <= 0) {
             text[0] = '\0';

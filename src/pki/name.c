@@ -80,15 +80,41 @@ X509_NAME *pki_name_make(const pki_list *entries, pki_fault *fault) {
     return name;
 }
 
-void pki_name_text(const X509_NAME *name, char *text, size_t size) {
+static bool print(BIO *memory, const X509_NAME *name) {
     static const unsigned long flags =
         (ASN1_STRFLGS_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN;
-    (void)snprintf(text, size, "(unprintable)");
+    return memory != NULL && X509_NAME_print_ex(memory, name, 0, flags) >= 0;
+}
+
+bool pki_name_write(const X509_NAME *name, pki_buffer *text, pki_fault *fault) {
+    char *data = NULL;
     BIO *memory = BIO_new(BIO_s_mem());
-    if (memory != NULL && X509_NAME_print_ex(memory, name, 0, flags) >= 0) {
-        char *data = NULL;
+    bool done = print(memory, name);
+    if (!done) {
+        (void)pki_fail_libcrypto(fault, PKI_BAD_NAME, "a name cannot be shown as text");
+    } else {
+        long length = BIO_get_mem_data(memory, &data);
+        done = pki_buffer_copy(text, data, (size_t)length, fault);
+    }
+    BIO_free(memory);
+    return done;
+}
+
+void pki_name_text(const X509_NAME *name, char *text, size_t size) {
+    static const char more[] = "…";
+    char *data = NULL;
+    BIO *memory = BIO_new(BIO_s_mem());
+    (void)snprintf(text, size, "(unprintable)");
+    if (print(memory, name)) {
         long length = BIO_get_mem_data(memory, &data);
         (void)snprintf(text, size, "%.*s", (int)length, length > 0 ? data : "");
+        if ((size_t)length >= size) {
+            size_t end = size - sizeof more;
+            while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80) {
+                end--; /* into no character of several bytes */
+            }
+            memcpy(text + end, more, sizeof more);
+        }
     }
     BIO_free(memory);
 }

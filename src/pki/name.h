@@ -15,8 +15,14 @@ bool pki_name_read(const X509_NAME *name, pki_list *entries, pki_fault *fault);
 X509_NAME *pki_name_make(const pki_list *entries, pki_fault *fault);
 
 /*
-** For people: "C=US, O=Acme, CN=worker" in encoded order, escaped as in RFC 2253 and free of control
-** characters, cut to size. Never fails: what cannot be shown is "(unprintable)".
+** The whole name as text: "C=US, O=Acme, CN=worker" in encoded order, escaped as in RFC 2253 and
+** free of control characters.
+*/
+bool pki_name_write(const X509_NAME *name, pki_buffer *text, pki_fault *fault);
+
+/*
+** The same for a message: cut to size, and "…" says so. Never fails: what cannot be shown is
+** "(unprintable)".
 */
 void pki_name_text(const X509_NAME *name, char *text, size_t size);
 
