@@ -1,4 +1,5 @@
 local manglings = require "spec.support.manglings"
+local openssl = require "spec.support.openssl"
 local pem = require "tcpki.pem"
 local tcpki = require "tcpki"
 
@@ -51,8 +52,8 @@ describe("tcpki.pem scan", function()
     end
   end)
 
-  it("gives nothing for an empty text", function()
-    assert.same({}, pem.scan "")
+  it("gives no part for an empty text", function()
+    assert.same({ encoding = "ascii", byte_order_mark = 0 }, pem.scan "")
   end)
 
   it("says where a block is, what it holds and how wide it is", function()
@@ -63,7 +64,12 @@ describe("tcpki.pem scan", function()
     assert.equal("block", parts[2].kind)
     assert.equal("CERTIFICATE", parts[2].label)
     assert.equal(2, parts[2].line)
+    assert.equal(1, parts[2].column)
     assert.equal(64, parts[2].width)
+    assert.equal("lf", parts[2].line_ends)
+    assert.equal(0, parts[2].trailing)
+    assert.equal(0, parts[2].pad_bits)
+    assert.equal(#leaf.certificate:der() * -1 % 3, parts[2].padding)
     assert.equal(leaf.certificate:der(), parts[2].der)
     assert.equal(1, parts[1].notes.text.count)
   end)
@@ -99,5 +105,86 @@ describe("tcpki.pem scan", function()
     assert.equal(1, parts[1].notes.end_glued.count)
     assert.equal(1, parts[2].notes.begin_prefixed.count)
     assert.equal(ca.certificate:der(), parts[2].der)
+  end)
+
+  it("says in which column BEGIN stands, and on which line, whatever stands before it", function()
+    local _, parts = together("one\ntwo\n  CERT=" .. leaf.certificate:pem())
+    assert.same({ 3, 8 }, { parts[2].line, parts[2].column })
+    _, parts = together((chain:gsub("%-\n%-", "--")))
+    local _, lines = chain:match("^(.-%-\n)%-"):gsub("\n", "")
+    assert.same({ lines, 26 }, { parts[2].line, parts[2].column })
+  end)
+
+  it("names the line ends of a block, and says where it has several kinds", function()
+    local function ends(text)
+      local _, parts = together(text)
+      return parts[1].line_ends
+    end
+    assert.equal("crlf", ends((chain:gsub("\n", "\r\n"))))
+    assert.equal("cr", ends((chain:gsub("\n", "\r"))))
+    assert.equal("crcrlf", ends((chain:gsub("\n", "\r\r\n"))))
+    assert.equal("mixed", ends((chain:gsub("\n", "\r\n", 3))))
+    assert.is_nil(ends "no line end")
+  end)
+
+  it("gives the headers of an encrypted key by name, as openssl wrote them", function()
+    local encrypted = openssl.run("ec -aes-256-cbc -passout pass:horse",
+      assert(leaf.key:pem { format = "traditional" }))
+    for _, ending in ipairs { "\n", "\r\n", "\r" } do
+      local _, parts = together((encrypted:gsub("\n", ending)))
+      assert.equal("4,ENCRYPTED", parts[1].fields["Proc-Type"])
+      assert.equal(encrypted:match "DEK%-Info: (AES%-256%-CBC,%x+)\n", parts[1].fields["DEK-Info"])
+    end
+    -- RFC 1421, section 4.6: a value goes on in lines that begin with a blank.
+    local _, parts = together((encrypted:gsub("CBC,", "CBC,\n ", 1):gsub("DEK", "Proc-Type: 5\nA:\nDEK", 1)))
+    assert.same({ "4,ENCRYPTED", "", "AES-256-CBC,\n " }, { parts[1].fields["Proc-Type"], parts[1].fields["A"],
+      parts[1].fields["DEK-Info"]:match "^(.-)%x+$" })
+  end)
+
+  it("counts what is padded, and gives the bits that stand behind the last byte", function()
+    local function body(digits)
+      local _, parts = together("-----BEGIN X-----\n" .. digits .. "\n-----END X-----\n")
+      return { parts[1].der, parts[1].padding, parts[1].pad_bits }
+    end
+    assert.same({ "0\0\1", 0, 0 }, body "MAAB")
+    assert.same({ "0\0", 1, 0 }, body "MAA=")
+    assert.same({ "0\0", 1, 1 }, body "MAB=")
+    assert.same({ "0", 2, 15 }, body "MP==")
+  end)
+
+  it("says how the characters are written", function()
+    local function wide(format, mark)
+      return (mark or "") .. chain:gsub(".", function(c) return format:pack(c:byte()) end)
+    end
+    for expected, text in pairs {
+      ["ascii 0"] = chain, ["utf-8 3"] = "\xef\xbb\xbf" .. chain, ["utf-8 0"] = "# Größe\n" .. chain,
+      ["utf-16le 2"] = wide("<I2", "\xff\xfe"), ["utf-16be 2"] = wide(">I2", "\xfe\xff"),
+      ["utf-16le 0"] = wide "<I2", ["utf-16be 0"] = wide ">I2",
+      ["utf-32le 4"] = wide("<I4", "\xff\xfe\0\0"), ["utf-32be 4"] = wide(">I4", "\0\0\xfe\xff"),
+      ["other 0"] = leaf.certificate:der(),
+    } do
+      local parts = pem.scan(text)
+      assert.equal(expected, parts.encoding .. " " .. parts.byte_order_mark)
+    end
+    -- not UTF-8: cut off, overlong, a surrogate, beyond Unicode, a lone continuation
+    for _, text in ipairs { "a\xe2\x80", "\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80",
+      "\xf8\x88\x80\x80\x80" } do
+      assert.equal("other", pem.scan(text).encoding)
+    end
+  end)
+
+  it("finds what looks like a blank, like a dash or like nothing, wherever it stands", function()
+    local function notes(text, i)
+      local _, parts = together(text)
+      return parts[i or 1].notes
+    end
+    local text = leaf.certificate:pem()
+    assert.same({ count = 1, line = 2, column = 4, at = 32 },
+      notes(text:sub(1, 31) .. "\xc2\xa0" .. text:sub(32)).wide_blank)
+    assert.same({ count = 1, line = 1, column = 1, at = 1 }, notes("\xe2\x80\x8b" .. text).zero_width)
+    assert.same({ count = 2, line = 2, column = 3, at = 5 },
+      notes("a\n  \xe2\x80\x94b\xe2\x88\x92\n" .. text).smart_dash)
+    assert.is_nil(notes("\xef\xbb\xbf" .. text).zero_width)
+    assert.equal(1, notes("\xef\xbb\xbf" .. text).byte_order_mark.count)
   end)
 end)

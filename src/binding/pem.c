@@ -92,16 +92,48 @@ static void push_mark(lua_State *L, const pki_pem_mark *mark) {
     lua_setfield(L, -2, "at");
 }
 
-static void push_part(lua_State *L, const pki_pem_part *part) {
-    lua_createtable(L, 0, 9);
-    lua_pushstring(L, part->kind == PKI_PEM_BLOCK ? "block" : "between");
-    lua_setfield(L, -2, "kind");
-    lua_pushinteger(L, part->line);
-    lua_setfield(L, -2, "line");
-    lua_pushinteger(L, (lua_Integer)part->begin + 1);
-    lua_setfield(L, -2, "first");
-    lua_pushinteger(L, (lua_Integer)part->end);
-    lua_setfield(L, -2, "last");
+static void set_integer(lua_State *L, const char *name, lua_Integer value) {
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, name);
+}
+
+/* The line ends that a part uses, in one word. */
+static const char *line_ends(const pki_pem_part *part) {
+    static const struct {
+        pki_pem_note note;
+        const char *word;
+    } kinds[] = {{PKI_PEM_LINE_LF, "lf"},
+                 {PKI_PEM_LINE_CRLF, "crlf"},
+                 {PKI_PEM_LINE_CR, "cr"},
+                 {PKI_PEM_LINE_CRCRLF, "crcrlf"}};
+    const char *found = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (part->marks[kinds[i].note].count > 0) {
+            found = found == NULL ? kinds[i].word : "mixed";
+        }
+    }
+    return found;
+}
+
+/* The first of several headers of one name counts, as it does for OpenSSL. */
+static void push_fields(lua_State *L, pki_view headers) {
+    pki_view name;
+    pki_view value;
+    lua_newtable(L);
+    while (pki_pem_next_header(&headers, &name, &value)) {
+        lua_pushlstring(L, (const char *)name.data, name.length);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, -3) != LUA_TNIL) {
+            lua_pop(L, 2);
+            continue;
+        }
+        lua_pop(L, 1);
+        lua_pushlstring(L, (const char *)value.data, value.length);
+        lua_rawset(L, -3);
+    }
+}
+
+static void push_notes(lua_State *L, const pki_pem_part *part) {
     lua_newtable(L);
     for (int i = 0; i < PKI_PEM_NOTE_COUNT; i++) {
         if (part->marks[i].count > 0) {
@@ -109,31 +141,61 @@ static void push_part(lua_State *L, const pki_pem_part *part) {
             lua_setfield(L, -2, pki_pem_note_word((pki_pem_note)i));
         }
     }
+}
+
+static void push_part(lua_State *L, const pki_pem_part *part) {
+    bool block = part->kind == PKI_PEM_BLOCK;
+    lua_createtable(L, 0, block ? 16 : 8);
+    lua_pushstring(L, block ? "block" : "between");
+    lua_setfield(L, -2, "kind");
+    set_integer(L, "line", part->line);
+    set_integer(L, "column", part->column);
+    set_integer(L, "first", (lua_Integer)part->begin + 1);
+    set_integer(L, "last", (lua_Integer)part->end);
+    lua_pushstring(L, line_ends(part));
+    lua_setfield(L, -2, "line_ends");
+    push_notes(L, part);
     lua_setfield(L, -2, "notes");
-    if (part->kind != PKI_PEM_BLOCK) {
+    if (!block) {
         return;
     }
     lua_pushstring(L, part->label);
     lua_setfield(L, -2, "label");
-    lua_pushinteger(L, (lua_Integer)part->width);
-    lua_setfield(L, -2, "width");
+    set_integer(L, "width", (lua_Integer)part->width);
     if (part->headers.length > 0) {
         lua_pushlstring(L, (const char *)part->headers.data, part->headers.length);
         lua_setfield(L, -2, "headers");
+        push_fields(L, part->headers);
+        lua_setfield(L, -2, "fields");
     }
     if (part->decoded) {
         lua_pushlstring(L, (const char *)part->der.data, part->der.length);
         lua_setfield(L, -2, "der");
+        set_integer(L, "trailing", part->marks[PKI_PEM_DER_TRAILING].count);
+        set_integer(L, "padding", part->padding);
+        set_integer(L, "pad_bits", (lua_Integer)part->pad_bits);
     }
 }
 
 /***
-Describes a text completely, whatever it holds: its parts follow one another without a gap.
+Describes a text completely, whatever it holds: its parts follow one another without a gap, so that
+their ranges put together are the text.
+
+The text as a whole: `encoding` ("ascii", "utf-8", "utf-16le", "utf-16be", "utf-32le", "utf-32be" or
+"other") and `byte_order_mark` (how many bytes it has, 0 without one).
+
+A part: `kind` ("block" or "between"), `first` and `last` (byte positions), `line`, `column` (of a
+block: where its BEGIN stands), `line_ends` ("lf", "crlf", "cr", "crcrlf", "mixed", or nil where it
+has none), `notes` (what is to be noted, by the words of src/pki/pem.h, each with `count` and the
+place of the first: `line`, `column`, `at`).
+
+A block also has `label`, `width` (digits in its longest line), `headers` (as they stand there) with
+`fields` (the same by name: `fields["DEK-Info"]`), and, where its body can be decoded, `der`,
+`trailing` (bytes behind the object in it), `padding` (how many = end the body) and `pad_bits` (what
+is encoded behind the last byte: 0 when it is well encoded).
 @function scan
 @tparam string text
-@treturn[1] table of parts: `kind` ("block" or "between"), `first` and `last` (byte positions), `line`, `notes` (what
-is to be noted, by the words of src/pki/pem.h, each with `count` and the place of the first: `line`, `column`, `at`);
-of a block also `label`, `headers`, `width` (digits in its longest line) and, where the body can be decoded, `der`
+@treturn[1] table of parts
 @treturn[2] nil
 @treturn[2] fault `out_of_memory`
 */
@@ -142,9 +204,14 @@ static int pem_scan(lua_State *L) {
     pki_pem_scanner scanner;
     pki_pem_part part;
     size_t length = 0;
+    size_t mark = 0;
     const char *text = check_text(L, 1, &length);
     lua_settop(L, 1);
     lua_newtable(L);
+    lua_pushstring(L, pki_pem_encoding(text, length, &mark));
+    lua_setfield(L, 2, "encoding");
+    lua_pushinteger(L, (lua_Integer)mark);
+    lua_setfield(L, 2, "byte_order_mark");
     pki_buffer *der = scratch_buffer(L);
     pki_begin(&fault);
     pki_pem_scan(&scanner, text, length);

@@ -16,6 +16,29 @@ const unsigned char pki_base64_digits[256] = {
     66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66,
     66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66, 66};
 
+size_t pki_base64_add_groups(pki_base64 *state, const char *text, size_t length) {
+    if (state->digits != 0 || state->pads != 0) {
+        return 0;
+    }
+    const unsigned char *in = (const unsigned char *)text;
+    unsigned char *out = state->out + state->length;
+    size_t at = 0;
+    for (; length - at >= 4; at += 4) {
+        unsigned a = pki_base64_digits[in[at]];
+        unsigned b = pki_base64_digits[in[at + 1]];
+        unsigned c = pki_base64_digits[in[at + 2]];
+        unsigned d = pki_base64_digits[in[at + 3]];
+        if ((a | b | c | d) >= PKI_BASE64_PAD) {
+            break;
+        }
+        *out++ = (unsigned char)(a << 2 | b >> 4);
+        *out++ = (unsigned char)(b << 4 | c >> 2);
+        *out++ = (unsigned char)(c << 6 | d);
+    }
+    state->length += at / 4 * 3;
+    return at;
+}
+
 pki_base64_fault pki_base64_finish(pki_base64 *state) {
     if (state->digits == 0 && state->pads == 0) {
         return state->length == 0 ? PKI_BASE64_EMPTY : PKI_BASE64_FINE;
@@ -23,14 +46,14 @@ pki_base64_fault pki_base64_finish(pki_base64 *state) {
     if (state->digits < 2 || state->digits + state->pads != 4) {
         return PKI_BASE64_BAD_PADDING;
     }
-    unsigned spare = state->digits == 2 ? state->accumulator & 15 : state->accumulator & 3;
+    state->spare = state->digits == 2 ? state->accumulator & 15 : state->accumulator & 3;
     if (state->digits == 2) {
         state->out[state->length++] = (unsigned char)(state->accumulator >> 4);
     } else {
         state->out[state->length++] = (unsigned char)(state->accumulator >> 10);
         state->out[state->length++] = (unsigned char)(state->accumulator >> 2);
     }
-    return spare != 0 ? PKI_BASE64_STRAY_BITS : PKI_BASE64_FINE;
+    return state->spare != 0 ? PKI_BASE64_STRAY_BITS : PKI_BASE64_FINE;
 }
 
 bool pki_base64_decode(pki_buffer *der, const char *text, size_t length, pki_fault *fault) {

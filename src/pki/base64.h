@@ -23,6 +23,7 @@ typedef struct pki_base64 {
     unsigned accumulator;
     int digits;
     int pads;
+    unsigned spare; /* the bits that are left over behind the last byte, once it is finished */
 } pki_base64;
 
 static inline pki_base64_fault pki_base64_add(pki_base64 *state, unsigned char digit) {
@@ -46,6 +47,9 @@ static inline pki_base64_fault pki_base64_add(pki_base64 *state, unsigned char d
     }
     return PKI_BASE64_FINE;
 }
+
+/* Decodes as many whole groups of 4 digits as the text begins with: how many digits those are. */
+size_t pki_base64_add_groups(pki_base64 *state, const char *text, size_t length);
 
 pki_base64_fault pki_base64_finish(pki_base64 *state);
 

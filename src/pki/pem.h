@@ -18,6 +18,10 @@
     X(BARE_BASE64, "bare_base64")            \
     X(ORPHAN_END, "orphan_end")              \
     X(LIKE_ARMOUR, "like_armour")            \
+    /* anywhere: see pki_pem_encoding */     \
+    X(WIDE_BLANK, "wide_blank")              \
+    X(ZERO_WIDTH, "zero_width")              \
+    X(SMART_DASH, "smart_dash")              \
     /* of the BEGIN line */                  \
     X(BEGIN_INDENTED, "begin_indented")      \
     X(BEGIN_PREFIXED, "begin_prefixed")      \
@@ -86,6 +90,7 @@ typedef struct pki_pem_part {
     size_t begin;
     size_t end; /* exclusive; the line end of the last line included */
     long line;
+    long column; /* of a block: where its BEGIN stands; otherwise that of the first byte */
     pki_pem_mark marks[PKI_PEM_NOTE_COUNT];
     /* of a block */
     char label[PKI_PEM_LABEL_SIZE];
@@ -93,6 +98,8 @@ typedef struct pki_pem_part {
     size_t width;     /* base64 digits in the longest line */
     bool decoded;     /* der is what the body holds; damage leaves it empty */
     pki_buffer der;
+    int padding;       /* how many = the body ends with, where it decodes */
+    unsigned pad_bits; /* the bits behind the last byte, as a number: 0 in what is well encoded */
 } pki_pem_part;
 
 typedef struct pki_pem_scanner {
@@ -111,6 +118,18 @@ void pki_pem_scan(pki_pem_scanner *scanner, const char *text, size_t length);
 ** end of the text, or with the fault set where memory ran out. The caller frees part->der.
 */
 bool pki_pem_next_part(pki_pem_scanner *scanner, pki_pem_part *part, pki_fault *fault);
+
+/*
+** Takes the next header off the headers of a block: its name, and its value without the blanks
+** around it. A line without a colon belongs to the value before it.
+*/
+bool pki_pem_next_header(pki_view *headers, pki_view *name, pki_view *value);
+
+/*
+** How the characters of a text are written: "ascii", "utf-8", "utf-16le", "utf-16be", "utf-32le",
+** "utf-32be" or "other", and how many bytes of byte-order mark it begins with.
+*/
+const char *pki_pem_encoding(const char *text, size_t length, size_t *mark);
 
 /*
 ** Reads the armour of RFC 7468 as the strictest common reader of a Temporal client does: what

@@ -11,7 +11,8 @@ local rules = require "tcpki.pem.rules"
 -- Notes that no reader minds: a text that has only these is good as it is.
 local harmless = {
   text = true, nul = true, control_z = true, non_ascii = true, begin_blanks = true, headers = true, line_crlf = true,
-  line_lf = true, uneven = true, end_blanks = true, end_unterminated = true,
+  line_lf = true, uneven = true, end_blanks = true, end_unterminated = true, wide_blank = true, zero_width = true,
+  smart_dash = true,
 }
 
 -- Damage that canonical armour cures, because the content is whole.
