@@ -38,7 +38,44 @@ static void accept(answers_reply *reply, const ProtobufCMessage *message) {
     }
 }
 
-static void tell_system(const answers_known *known, answers_reply *reply) {
+/* One detail beside the status; where there is no memory for it, the status says it as well. */
+static void add_detail(answers_reply *reply, const char *type_url,
+                       const ProtobufCMessage *failure) {
+    Tcpki__Any detail = TCPKI__ANY__INIT;
+    detail.type_url = (char *)type_url;
+    detail.value.data = pack(failure, &detail.value.len);
+    if (detail.value.data == NULL) {
+        return;
+    }
+    Tcpki__Any *details[] = {&detail};
+    Tcpki__Status status = TCPKI__STATUS__INIT;
+    status.code = reply->code;
+    status.message = reply->message;
+    status.n_details = 1;
+    status.details = details;
+    reply->details = pack(&status.base, &reply->details_length);
+    free(detail.value.data);
+}
+
+/* The words of Temporal Cloud: temporalio/sdk-typescript#1765. */
+static void deny(const char *namespace, answers_reply *reply) {
+    char reason[320] = "";
+    if (namespace != NULL) {
+        (void)snprintf(reason, sizeof reason,
+                       "caller has insufficient permissions for namespace '%.255s'", namespace);
+    }
+    refuse(reply, GRPC_STATUS_PERMISSION_DENIED, "Request unauthorized.");
+    Tcpki__PermissionDeniedFailure failure = TCPKI__PERMISSION_DENIED_FAILURE__INIT;
+    failure.reason = reason;
+    add_detail(reply, "type.googleapis.com/temporal.api.errordetails.v1.PermissionDeniedFailure",
+               &failure.base);
+}
+
+static void tell_system(const answers_known *known, const gate_peer *peer, answers_reply *reply) {
+    if (!gate_admits(peer, NULL)) {
+        deny(NULL, reply);
+        return;
+    }
     Tcpki__Capabilities capabilities = TCPKI__CAPABILITIES__INIT;
     capabilities.internal_error_differentiation = 1;
     capabilities.encoded_failure_attributes = 1;
@@ -84,25 +121,12 @@ static void miss_namespace(const char *name, answers_reply *reply) {
     (void)snprintf(reply->message, sizeof reply->message, "Namespace %.255s is not found.", name);
     Tcpki__NamespaceNotFoundFailure failure = TCPKI__NAMESPACE_NOT_FOUND_FAILURE__INIT;
     failure.namespace_ = (char *)name;
-    Tcpki__Any detail = TCPKI__ANY__INIT;
-    detail.type_url = (char *)"type.googleapis.com/"
-                              "temporal.api.errordetails.v1.NamespaceNotFoundFailure";
-    detail.value.data = pack(&failure.base, &detail.value.len);
-    if (detail.value.data == NULL) {
-        return; /* the status says it as well, without the detail */
-    }
-    Tcpki__Any *details[] = {&detail};
-    Tcpki__Status status = TCPKI__STATUS__INIT;
-    status.code = reply->code;
-    status.message = reply->message;
-    status.n_details = 1;
-    status.details = details;
-    reply->details = pack(&status.base, &reply->details_length);
-    free(detail.value.data);
+    add_detail(reply, "type.googleapis.com/temporal.api.errordetails.v1.NamespaceNotFoundFailure",
+               &failure.base);
 }
 
-static void tell_namespace(const answers_known *known, const unsigned char *request, size_t length,
-                           answers_reply *reply) {
+static void tell_namespace(const answers_known *known, const gate_peer *peer,
+                           const unsigned char *request, size_t length, answers_reply *reply) {
     Tcpki__DescribeNamespaceRequest *asked =
         tcpki__describe_namespace_request__unpack(NULL, length, request);
     if (asked == NULL) {
@@ -115,6 +139,9 @@ static void tell_namespace(const answers_known *known, const unsigned char *requ
     }
     if (asked->namespace_[0] == '\0') {
         refuse(reply, GRPC_STATUS_INVALID_ARGUMENT, "Namespace not set on request.");
+    } else if (!gate_admits(peer, asked->namespace_)) {
+        deny(asked->namespace_,
+             reply); /* of one that is not there, too: it tells nobody which are */
     } else if (found) {
         describe_namespace(asked->namespace_, reply);
     } else {
@@ -139,17 +166,18 @@ static void tell_health(const unsigned char *request, size_t length, answers_rep
     tcpki__health_check_request__free_unpacked(asked, NULL);
 }
 
-void answers_to(const answers_known *known, const char *method, size_t method_length,
-                const unsigned char *request, size_t request_length, answers_reply *reply) {
+void answers_to(const answers_known *known, const gate_peer *peer, const char *method,
+                size_t method_length, const unsigned char *request, size_t request_length,
+                answers_reply *reply) {
     memset(reply, 0, sizeof *reply);
     char path[128];
     (void)snprintf(path, sizeof path, "%.*s", (int)(method_length < 120 ? method_length : 120),
                    method);
     if (strcmp(path, "/temporal.api.workflowservice.v1.WorkflowService/GetSystemInfo") == 0) {
-        tell_system(known, reply);
+        tell_system(known, peer, reply);
     } else if (strcmp(path, "/temporal.api.workflowservice.v1.WorkflowService/"
                             "DescribeNamespace") == 0) {
-        tell_namespace(known, request, request_length, reply);
+        tell_namespace(known, peer, request, request_length, reply);
     } else if (strcmp(path, "/grpc.health.v1.Health/Check") == 0) {
         tell_health(request, request_length, reply);
     } else {

@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "gate.h"
+
 /* What the embedded frontend says: the words of a Temporal server, for the RPCs of a smoke test. */
 
 typedef struct answers_known {
@@ -22,8 +24,9 @@ typedef struct answers_reply {
     size_t details_length;
 } answers_reply;
 
-void answers_to(const answers_known *known, const char *method, size_t method_length,
-                const unsigned char *request, size_t request_length, answers_reply *reply);
+void answers_to(const answers_known *known, const gate_peer *peer, const char *method,
+                size_t method_length, const unsigned char *request, size_t request_length,
+                answers_reply *reply);
 void answers_free(answers_reply *reply);
 
 #endif

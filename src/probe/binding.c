@@ -4,8 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding_frontend.h"
+#include "box.h"
 #include "clock.h"
-#include "frontend.h"
 #include "push.h"
 #include "resolve.h"
 #include "rpc.h"
@@ -19,88 +20,9 @@
 ** @module tcpki.probe.core
 */
 
-#define CLIENT   "tcpki.probe.client"
-#define ANSWER   "tcpki.probe.answer"
-#define TRACE    "tcpki.probe.trace"
-#define FRONTEND "tcpki.probe.server"
-
-/* ---- boxes: made empty, filled afterwards, closed once ---- */
-
-typedef struct box {
-    void *held;
-} box;
-
-static int live_boxes;
-
-static box *box_new(lua_State *L, const char *type) {
-    box *made = lua_newuserdatauv(L, sizeof *made, 0);
-    made->held = NULL;
-    luaL_setmetatable(L, type);
-    return made;
-}
-
-static void box_fill(lua_State *L, box *made, void *held) {
-    if (held == NULL) {
-        luaL_error(L, "not enough memory");
-    }
-    made->held = held;
-    live_boxes++;
-}
-
-static void *box_check(lua_State *L, const char *type) {
-    box *checked = luaL_checkudata(L, 1, type);
-    if (checked->held == NULL) {
-        luaL_error(L, "attempt to use a closed %s", type);
-    }
-    return checked->held;
-}
-
-static void *box_empty(lua_State *L, const char *type) {
-    box *emptied = luaL_checkudata(L, 1, type);
-    void *held = emptied->held;
-    emptied->held = NULL;
-    live_boxes -= held != NULL;
-    return held;
-}
-
-static int box_tostring(lua_State *L) {
-    (void)luaL_getmetafield(L, 1, "__name");
-    const box *shown = lua_touserdata(L, 1);
-    lua_pushfstring(L, shown->held != NULL ? "%s" : "%s (closed)", lua_tostring(L, -1));
-    return 1;
-}
-
-/* ---- arguments: a value that was read stays on the stack, which keeps its bytes alive ---- */
-
-static const char *text_field(lua_State *L, const char *name, bool required) {
-    luaL_checkstack(L, 2, NULL);
-    int type = lua_getfield(L, 1, name);
-    if (type == LUA_TNIL && !required) {
-        return NULL;
-    }
-    size_t length = 0;
-    const char *text = type == LUA_TSTRING ? lua_tolstring(L, -1, &length) : NULL;
-    if (text == NULL || strlen(text) != length) {
-        luaL_error(L, "%s: a string without NUL expected", name);
-    }
-    return text;
-}
-
-static double number_field(lua_State *L, const char *name) {
-    if (lua_getfield(L, 1, name) != LUA_TNUMBER) {
-        luaL_error(L, "%s: a number expected", name);
-    }
-    double number = lua_tonumber(L, -1);
-    lua_pop(L, 1);
-    return number;
-}
-
-static bool boolean_field(lua_State *L, const char *name) {
-    (void)lua_getfield(L, 1, name);
-    bool set = lua_toboolean(L, -1) != 0;
-    lua_pop(L, 1);
-    return set;
-}
+#define CLIENT "tcpki.probe.client"
+#define ANSWER "tcpki.probe.answer"
+#define TRACE  "tcpki.probe.trace"
 
 /* ---- resolve ---- */
 
@@ -164,7 +86,7 @@ static int client_wait(lua_State *L) {
 }
 
 static int answer_free(lua_State *L) {
-    temporal_answer *answer = box_empty(L, ANSWER);
+    temporal_answer *answer = box_empty(L, 1, ANSWER);
     if (answer != NULL) {
         temporal_answer_free(answer);
         free(answer);
@@ -193,7 +115,7 @@ static int client_ask(lua_State *L) {
 }
 
 static int client_close(lua_State *L) {
-    rpc_close(box_empty(L, CLIENT));
+    rpc_close(box_empty(L, 1, CLIENT));
     return 0;
 }
 
@@ -232,103 +154,15 @@ static int trace_result(lua_State *L) {
 }
 
 static int trace_close(lua_State *L) {
-    trace_stop(box_empty(L, TRACE));
-    return 0;
-}
-
-/* ---- frontend ---- */
-
-static frontend_identity identity_fields(lua_State *L) {
-    frontend_identity identity = {
-        .certificate = text_field(L, "certificate", true),
-        .key = text_field(L, "key", true),
-        .client_ca = text_field(L, "client_ca", false),
-    };
-    return identity;
-}
-
-/* The namespaces of the table at the index, in memory that the collector owns. */
-static const char **namespace_list(lua_State *L, size_t count) {
-    const char **list = lua_newuserdatauv(L, (count + 1) * sizeof *list, 0);
-    lua_insert(L, -2);
-    luaL_checkstack(L, (int)count + 4, "too many namespaces");
-    int table = lua_gettop(L);
-    for (size_t i = 0; i < count; i++) {
-        (void)lua_rawgeti(L, table, (lua_Integer)i + 1);
-        list[i] = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-        if (list[i] == NULL) {
-            luaL_error(L, "namespaces: strings expected");
-        }
-    }
-    return list;
-}
-
-/* frontend{ certificate, key, client_ca, require_client_certificate, address, server_version,
-** namespaces } -> frontend | nil: cannot listen */
-static int frontend_start(lua_State *L) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    frontend_options options = {
-        .identity = identity_fields(L),
-        .require_client_certificate = boolean_field(L, "require_client_certificate"),
-        .address = text_field(L, "address", true),
-        .server_version = text_field(L, "server_version", true),
-    };
-    (void)lua_getfield(L, 1, "namespaces");
-    luaL_checktype(L, -1, LUA_TTABLE);
-    options.namespace_count = (size_t)lua_rawlen(L, -1);
-    options.namespaces = namespace_list(L, options.namespace_count);
-    box *made = box_new(L, FRONTEND);
-    frontend *opened = NULL;
-    if (frontend_open(&options, &opened) == FRONTEND_CANNOT_LISTEN) {
-        luaL_pushfail(L);
-        return 1;
-    }
-    box_fill(L, made, opened);
-    return 1;
-}
-
-static int frontend_port_of(lua_State *L) {
-    lua_pushinteger(L, frontend_port(box_check(L, FRONTEND)));
-    return 1;
-}
-
-/* frontend:reload{ certificate, key, client_ca } */
-static int frontend_renew(lua_State *L) {
-    frontend *open = box_check(L, FRONTEND);
-    luaL_checktype(L, 2, LUA_TTABLE);
-    lua_settop(L, 2);
-    lua_insert(L, 1); /* the table, where the fields are read */
-    frontend_identity identity = identity_fields(L);
-    if (!frontend_reload(open, &identity)) {
-        return luaL_error(L, "not enough memory");
-    }
-    return 0;
-}
-
-static int frontend_end(lua_State *L) {
-    frontend_close(box_empty(L, FRONTEND));
+    trace_stop(box_empty(L, 1, TRACE));
     return 0;
 }
 
 /* ---- the module ---- */
 
-static void new_type(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close) {
-    luaL_newmetatable(L, name);
-    lua_pushcfunction(L, close);
-    lua_setfield(L, -2, "__gc");
-    lua_pushcfunction(L, close);
-    lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, box_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_newtable(L);
-    luaL_setfuncs(L, methods, 0);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
-}
-
 /* live() -> how many boxes hold something: zero once everything is closed or collected */
 static int live(lua_State *L) {
-    lua_pushinteger(L, live_boxes);
+    lua_pushinteger(L, box_live());
     return 1;
 }
 
@@ -365,17 +199,10 @@ static const luaL_Reg trace_methods[] = {
     {"close", trace_close},
     {NULL, NULL},
 };
-static const luaL_Reg frontend_methods[] = {
-    {"port", frontend_port_of},
-    {"reload", frontend_renew},
-    {"close", frontend_end},
-    {NULL, NULL},
-};
 static const luaL_Reg functions[] = {
     {"resolve", resolve_host},
     {"client", client_open},
     {"trace", trace_open},
-    {"frontend", frontend_start},
     {"live", live},
     {"digest", digest},
     {"now", now},
@@ -384,10 +211,11 @@ static const luaL_Reg functions[] = {
 
 __attribute__((visibility("default"))) int luaopen_tcpki_probe_core(lua_State *L) {
     luaL_checkversion(L);
-    new_type(L, CLIENT, client_methods, client_close);
-    new_type(L, ANSWER, answer_methods, answer_free);
-    new_type(L, TRACE, trace_methods, trace_close);
-    new_type(L, FRONTEND, frontend_methods, frontend_end);
+    box_register(L, CLIENT, client_methods, client_close);
+    box_register(L, ANSWER, answer_methods, answer_free);
+    box_register(L, TRACE, trace_methods, trace_close);
     luaL_newlib(L, functions);
+    binding_frontend(L);
+    binding_admission(L);
     return 1;
 }

@@ -45,9 +45,11 @@ static void prepare_reply(const exchange_context *context, exchange *serving) {
         grpc_byte_buffer_reader_destroy(&reader);
     }
     const grpc_slice *method = &serving->details.method;
-    answers_to(&context->known, (const char *)GRPC_SLICE_START_PTR(*method),
+    gate_peer peer = gate_judge(context->gate, serving->call);
+    answers_to(&context->known, &peer, (const char *)GRPC_SLICE_START_PTR(*method),
                GRPC_SLICE_LENGTH(*method), GRPC_SLICE_START_PTR(body), GRPC_SLICE_LENGTH(body),
                &serving->reply);
+    gate_forget(&peer);
     grpc_slice_unref(body);
     if (serving->reply.body != NULL) {
         grpc_slice slice = grpc_slice_from_copied_buffer((const char *)serving->reply.body,

@@ -5,12 +5,14 @@
 
 #include "answers.h"
 #include "compat.h"
+#include "gate.h"
 
 /* What all exchanges of one frontend share. */
 typedef struct exchange_context {
     grpc_completion_queue *queue;
     grpc_server *server;
     answers_known known;
+    gate *gate;
 } exchange_context;
 
 typedef enum exchange_step { STEP_IDLE, STEP_ACCEPT, STEP_READ, STEP_REPLY } exchange_step;

@@ -1,6 +1,7 @@
 #include "frontend.h"
 
 #include <grpc/support/time.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -9,11 +10,13 @@
 
 #include "compat.h"
 #include "exchange.h"
+#include "gate.h"
 #include "library.h"
 
 enum {
     EXCHANGES = 8, /* calls served at a time; more wait inside gRPC core */
     LARGEST_REQUEST = 1 << 16,
+    AGED_CALLS = 5000, /* milliseconds that the calls of a connection get when its time is up */
 };
 
 struct frontend {
@@ -22,6 +25,7 @@ struct frontend {
     int port;
     pthread_t thread;
     exchange_context calls;
+    gate gate;
     pthread_mutex_t lock; /* of the identity, which gRPC core's threads fetch */
     frontend_identity identity;
     bool reloaded;
@@ -84,11 +88,14 @@ static grpc_ssl_certificate_config_reload_status fetch_identity(
     return status;
 }
 
-bool frontend_reload(frontend *open, const frontend_identity *identity) {
+bool frontend_reload(frontend *open, const frontend_identity *identity, admission *rules) {
     frontend_identity fresh, former;
     if (!identity_copy(&fresh, identity)) {
+        admission_free(rules);
         return false;
     }
+    /* The rules first: a connection that the former ones had judged would keep their verdict. */
+    gate_change(&open->gate, rules);
     (void)pthread_mutex_lock(&open->lock);
     former = open->identity;
     open->identity = fresh;
@@ -176,6 +183,7 @@ static void frontend_free(frontend *open) {
         grpc_completion_queue_destroy(open->calls.queue);
     }
     (void)pthread_mutex_destroy(&open->lock);
+    gate_close(&open->gate);
     identity_free(&open->identity);
     for (size_t i = 0; open->namespaces != NULL && i < open->calls.known.namespace_count; i++) {
         free(open->namespaces[i]);
@@ -191,6 +199,8 @@ static frontend *frontend_new(const frontend_options *options) {
         return NULL;
     }
     (void)pthread_mutex_init(&open->lock, NULL);
+    gate_open(&open->gate);
+    open->calls.gate = &open->gate;
     open->process = getpid();
     open->reloaded = true;
     open->namespaces = calloc(options->namespace_count + 1, sizeof *open->namespaces);
@@ -226,13 +236,19 @@ static bool listen_on(frontend *open, const frontend_options *options) {
     return open->port > 0;
 }
 
-static void create_server(frontend *open) {
+static void create_server(frontend *open, int connection_age) {
     grpc_arg arguments[] = {
         /* Two servers on one port would share the connections between them in silence. */
         {.type = GRPC_ARG_INTEGER, .key = (char *)GRPC_ARG_ALLOW_REUSEPORT, .value.integer = 0},
         {.type = GRPC_ARG_INTEGER,
          .key = (char *)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
          .value.integer = LARGEST_REQUEST},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
+         .value.integer = AGED_CALLS},
+        {.type = GRPC_ARG_INTEGER,
+         .key = (char *)GRPC_ARG_MAX_CONNECTION_AGE_MS,
+         .value.integer = connection_age > 0 ? connection_age : INT_MAX},
     };
     grpc_channel_args list = {.num_args = sizeof arguments / sizeof *arguments, .args = arguments};
     open->calls.queue = grpc_completion_queue_create_for_next(NULL);
@@ -264,10 +280,12 @@ static bool start_thread(frontend *open) {
 frontend_outcome frontend_open(const frontend_options *options, frontend **opened) {
     frontend *open = frontend_new(options);
     if (open == NULL) {
+        admission_free(options->admission);
         return FRONTEND_MEMORY;
     }
+    gate_change(&open->gate, options->admission);
     library_start();
-    create_server(open);
+    create_server(open, options->connection_age);
     if (!listen_on(open, options)) {
         discard_server(open);
         return FRONTEND_CANNOT_LISTEN;

@@ -193,6 +193,19 @@ local function load_roots(material, settings)
   return true
 end
 
+--- Reads the certificates of one option.
+-- @tparam table settings
+-- @tparam string name of the option, which is PEM text or an object; its path is in `NAME_path`
+-- @tparam string label of the text, for messages
+-- @treturn[1] {certificate,…} in the order of the text
+-- @treturn[2] nil
+-- @treturn[2] table `word` of the cause and its `fields`
+function input.certificates(settings, name, label)
+  local text, what = text_of(settings, name, label)
+  if not text then return nil, what end
+  return certificates_of(text, what)
+end
+
 --- Reads and checks certificate, key and server CA.
 -- @tparam table settings the options of `probe.run`
 -- @treturn[1] table `certificate`, `key`, `roots`: PEM as gRPC core gets them, or nil;
