@@ -1,0 +1,205 @@
+--- The commands that carry out a change of a namespace, for the two command-line tools, quoted for a shell.
+--
+-- Nothing is run here. Certificates go as base64 in the command itself, so that no file has to lie beside it.
+--
+-- tcld 0.55 asks before it removes a CA or changes filters; `temporal cloud` 0.0.4 asks before it deletes or changes
+-- filters. Its releases before 0.0.4 have no `mtls` in the command.
+-- @module tcpki.cloud.commands
+
+local accepted = require "tcpki.cloud.accepted"
+local bundles = require "tcpki.bundle"
+local fault = require "tcpki.fault"
+local options = require "tcpki.options"
+
+local commands = {}
+
+--- A word for a POSIX shell: as it is where nothing in it means anything to a shell, else in single quotes.
+-- @tparam string text
+-- @treturn[1] string
+-- @treturn[2] nil
+-- @treturn[2] fault `bad_word` where the text holds a NUL, which no argument of a program can
+function commands.quote(text)
+  options.expect("tcpki.cloud.commands.quote", "text", text, "string")
+  if text:find "\0" then
+    return fault.fail { code = "bad_word", message = "an argument of a command cannot hold a NUL", hint = "remove it" }
+  elseif text:find "^[A-Za-z0-9_@%%+:,./-][A-Za-z0-9_@%%+:,./=-]*$" then
+    return text
+  end
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function command(words)
+  local quoted = {}
+  for i, word in ipairs(words) do
+    local err
+    quoted[i], err = commands.quote(word)
+    if not quoted[i] then
+      return nil, err
+    end
+  end
+  return table.concat(quoted, " ")
+end
+
+-- The rows of words as commands.
+local function lines(rows)
+  local list = {}
+  for i, words in ipairs(rows) do
+    local err
+    list[i], err = command(words)
+    if not list[i] then
+      return nil, err
+    end
+  end
+  return list
+end
+
+local function join(first, ...)
+  return table.move({ ... }, 1, select("#", ...), #first + 1, { table.unpack(first) })
+end
+
+local fields = {
+  { "common_name", "--common-name" },
+  { "organization", "--organization" },
+  { "organizational_unit", "--organizational-unit" },
+  { "subject_alternative_name", "--subject-alternative-name" },
+}
+
+local function filter_words(first, row)
+  local words = { table.unpack(first) }
+  for _, field in ipairs(fields) do
+    if row[field[1]] then
+      words[#words + 1] = field[2]
+      words[#words + 1] = row[field[1]]
+    end
+  end
+  return words
+end
+
+-- What stands in one filters object and not in the other.
+local function only_in(these, others)
+  local function key(row)
+    local values = {}
+    for i, field in ipairs(fields) do
+      values[i] = row[field[1]] or ""
+    end
+    return table.concat(values, "\0")
+  end
+  local known, rows = {}, {}
+  for _, row in ipairs(others) do
+    known[key(row)] = true
+  end
+  for _, row in ipairs(these) do
+    if not known[key(row)] then
+      rows[#rows + 1] = row
+    end
+  end
+  return rows
+end
+
+local tools = { tcld = {}, ["temporal cloud"] = {} }
+
+-- app/namespace.go: add takes a bundle of PEM, remove takes one fingerprint a call.
+function tools.tcld.accepted(namespace, added, removed)
+  local rows = {}
+  local base = { "tcld", "namespace", "accepted-client-ca" }
+  if #added > 0 then
+    rows[1] = join(base, "add", "--namespace", namespace, "--ca-certificate", accepted.payload(added))
+  end
+  for _, certificate in ipairs(removed) do
+    rows[#rows + 1] = join(base, "remove", "--namespace", namespace, "--ca-certificate-fingerprint",
+      certificate:fingerprint "sha1")
+  end
+  return rows
+end
+
+function tools.tcld.filters(namespace, before, after)
+  local base = { "tcld", "namespace", "certificate-filters" }
+  if #only_in(after, before) == 0 and #only_in(before, after) == 0 then
+    return {}
+  elseif #after == 0 then
+    return { join(base, "clear", "--namespace", namespace) }
+  end
+  local json = after:json():gsub("\n%s*", " "):gsub(" $", "")
+  return { join(base, "import", "--namespace", namespace, "--certificate-filter-input", json) }
+end
+
+tools["temporal cloud"].accepted = function(namespace, added, removed)
+  local rows = {}
+  for _, part in ipairs { { "create", added }, { "delete", removed } } do
+    if #part[2] > 0 then
+      rows[#rows + 1] = { "temporal", "cloud", "namespace", "mtls", "cert-ca", part[1], "--namespace", namespace,
+        "--ca-certificate", accepted.payload(part[2]) }
+    end
+  end
+  return rows
+end
+
+-- One filter a command. First what lets somebody in, then what does not any more.
+tools["temporal cloud"].filters = function(namespace, before, after)
+  local rows = {}
+  for _, part in ipairs { { "create", only_in(after, before) }, { "delete", only_in(before, after) } } do
+    for _, row in ipairs(part[2]) do
+      rows[#rows + 1] = filter_words({ "temporal", "cloud", "namespace", "mtls", "cert-filter", part[1],
+        "--namespace", namespace }, row)
+    end
+  end
+  return rows
+end
+
+local function tool_of(where, change)
+  local tool = tools[change.tool]
+  if not tool then
+    error(("%s: option 'tool' must be \"tcld\" or \"temporal cloud\", not %s"):format(where, tostring(change.tool)), 3)
+  end
+  return tool
+end
+
+local function namespace_of(where, change)
+  return options.expect(where, "option 'namespace'", change.namespace, "string")
+end
+
+--- The commands that make one bundle of accepted client CAs into another: first what is added, then what is removed.
+-- @tparam table change `tool` ("tcld" or "temporal cloud"), `namespace`, `before` and `after` (bundles)
+-- @treturn[1] {string,…} none where there is nothing to change
+-- @treturn[2] nil
+-- @treturn[2] fault `last_certificate` where nothing would be left; `bad_word`
+function commands.accepted(change)
+  local where = "tcpki.cloud.commands.accepted"
+  options.check(where, change, { tool = "string", namespace = "string", before = "tcpki.bundle",
+    after = "tcpki.bundle" })
+  local tool, namespace = tool_of(where, change), namespace_of(where, change)
+  options.expect(where, "option 'before'", change.before, "tcpki.bundle")
+  options.expect(where, "option 'after'", change.after, "tcpki.bundle")
+  if #change.after == 0 and #change.before > 0 then
+    return fault.fail { code = "last_certificate", message = "cannot remove all certificates when mTLS is enabled",
+      hint = "add the new CA first" }
+  end
+  local difference = change.before:difference(change.after)
+  local added, err = bundles.new(difference.added)
+  local removed
+  if added then
+    removed, err = bundles.new(difference.removed)
+  end
+  if not removed then
+    return nil, err
+  end
+  return lines(tool.accepted(namespace, added, removed))
+end
+
+--- The commands that make one set of certificate filters into another.
+--
+-- `temporal cloud` changes one filter at a time: where the namespace has no filters yet, or ends with none, who is let
+-- in between two of its commands is not who is let in before or after. tcld changes all at once.
+-- @tparam table change `tool`, `namespace`, `before` and `after` (filters; nil: none)
+-- @treturn[1] {string,…} none where there is nothing to change
+-- @treturn[2] nil
+-- @treturn[2] fault `bad_word`
+function commands.filters(change)
+  local where = "tcpki.cloud.commands.filters"
+  options.check(where, change, { tool = "string", namespace = "string", before = "tcpki.cloud.filters",
+    after = "tcpki.cloud.filters" })
+  local tool, namespace = tool_of(where, change), namespace_of(where, change)
+  return lines(tool.filters(namespace, change.before or {}, change.after or {}))
+end
+
+return commands
