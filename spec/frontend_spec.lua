@@ -2,6 +2,9 @@ local tcpki = require "tcpki"
 local probe = require "tcpki.probe"
 local pki = require "spec.support.probe_pki"
 local child = require "spec.support.probe_child"
+local filters = require "tcpki.cloud.filters"
+local temporary = require "spec.support.temporary"
+local probe_core = require "tcpki.probe.core"
 
 local function frontend(options)
   local all = {
@@ -10,6 +13,16 @@ local function frontend(options)
   }
   for name, value in pairs(options or {}) do all[name] = value end
   return assert(probe.frontend(all))
+end
+
+-- A connection that stays open from one call to the next.
+local function connect(server, leaf)
+  local client = probe_core.client {
+    target = "ipv4:" .. server:address(), server_name = "localhost", roots = pki.server_ca.certificate:pem(),
+    certificate = leaf.chain:pem(), key = leaf.key:pem(), seconds = 60,
+  }
+  assert.equal("ready", client:wait(60))
+  return client
 end
 
 describe("the embedded frontend", function()
@@ -141,6 +154,201 @@ describe("the embedded frontend", function()
     collectgarbage()
     assert.equal(before, require("tcpki.probe.core").live())
     assert.equal("refused", probe.run(pki.options(pki.good, { address = address })).cause)
+  end)
+end)
+
+-- ---- as Temporal Cloud ----
+
+local payments, orders = "payments.a1b2c", "orders.a1b2c"
+
+-- A frontend with two namespaces, each with a CA of its own; options of a namespace replace those here.
+local function cloud_frontend(namespaces, options)
+  local given = {
+    [payments] = { accepted = pki.client_ca.certificate },
+    [orders] = { accepted = pki.other_ca.certificate },
+  }
+  for name, namespace in pairs(namespaces or {}) do given[name] = namespace end
+  local all = { certificate = pki.server.chain, key = pki.server.key, cloud = given }
+  for name, value in pairs(options or {}) do all[name] = value end
+  return assert(probe.frontend(all))
+end
+
+local function filter(...)
+  return assert(filters.new { ... })
+end
+
+local function ask(server, leaf, namespace)
+  return probe.run(pki.options(leaf, { address = server:address(), namespace = namespace }))
+end
+
+local function cause(...)
+  return ask(...).cause
+end
+
+describe("the embedded frontend as Temporal Cloud", function()
+  it("shows each certificate the namespace that accepts its CA, and no other", function()
+    local server <close> = cloud_frontend()
+    assert.equal("ok", cause(server, pki.good, payments))
+    assert.equal("ok", cause(server, pki.stranger, orders))
+    assert.equal("permission_denied", cause(server, pki.good, orders))
+    assert.equal("permission_denied", cause(server, pki.stranger, payments))
+  end)
+
+  it("lets nobody through TLS whom no namespace accepts", function()
+    local server <close> = cloud_frontend { [orders] = { accepted = pki.client_ca.certificate } }
+    local result = ask(server, pki.stranger, orders)
+    assert.equal("client_ca_unknown", result.cause, tostring(result))
+    assert.is_false(result.authenticated)
+    assert.equal("no_client_certificate", cause(server, nil, orders))
+    assert.equal("client_expired", cause(server, pki.expired, orders))
+    assert.equal("client_wrong_usage", cause(server, pki.wrong_usage, orders))
+  end)
+
+  it("denies in the words of the Cloud, and the same of a namespace that is not there", function()
+    local server <close> = cloud_frontend()
+    local others = { orders, "nowhere.a1b2c", "payments", "PAYMENTS.a1b2c", payments .. ".", ("x"):rep(300) }
+    for _, namespace in ipairs(others) do
+      local result = ask(server, pki.good, namespace)
+      assert.same({
+        code = 7, name = "PERMISSION_DENIED", message = "Request unauthorized.",
+        detail_type = "temporal.api.errordetails.v1.PermissionDeniedFailure",
+        detail = ("caller has insufficient permissions for namespace '%s'"):format(namespace:sub(1, 255)),
+      }, result.grpc)
+      assert.equal("permission_denied", result.cause)
+      assert.equal("namespace", result.stage)
+      assert.is_true(result.authenticated)
+    end
+  end)
+
+  it("lets in only whom a filter matches, where there are filters", function()
+    local server <close> = cloud_frontend {
+      [payments] = { accepted = pki.client_ca.certificate, filters = filter({ common_name = "nobody" },
+        { common_name = "WORK*" }) },
+      [orders] = { accepted = pki.client_ca.certificate, filters = filter { common_name = "clerk" } },
+    }
+    assert.equal("ok", cause(server, pki.good, payments))
+    assert.equal("permission_denied", cause(server, pki.good, orders))
+  end)
+
+  it("denies GetSystemInfo, but not Health, to a certificate that may see no namespace", function()
+    local server <close> = cloud_frontend {
+      [payments] = { accepted = pki.client_ca.certificate, filters = filter { organization = "Nobody" } },
+    }
+    local result = ask(server, pki.good)
+    assert.equal("permission_denied", result.cause)
+    assert.equal("rpc", result.stage)
+    assert.is_true(result.authenticated)
+    local client <close> = connect(server, pki.good)
+    assert.equal(7, client:ask("system_info", nil, 60).code)
+    assert.equal(0, client:ask("health", nil, 60).code)
+  end)
+
+  it("follows a chain through an intermediate that the client sends", function()
+    local middle = assert(pki.client_ca:subordinate { common_name = "Middle CA", days = 30 })
+    local leaf = assert(middle:issue { common_name = "worker", usage = "client", days = 10 })
+    local server <close> = cloud_frontend { [orders] = { accepted = middle.certificate } }
+    assert.equal("ok", cause(server, leaf, payments))
+    assert.equal("ok", cause(server, leaf, orders))
+    -- gRPC core and Go take any accepted certificate for an end of the path, so this is the other way.
+    assert.equal("permission_denied", cause(server, pki.good, orders))
+    -- Without the intermediate, only the namespace that accepts the intermediate itself can know it.
+    local alone = { chain = assert(tcpki.chain.new { leaf.certificate }), key = leaf.key }
+    assert.equal("ok", cause(server, alone, orders))
+    assert.equal("permission_denied", cause(server, alone, payments))
+  end)
+
+  it("takes other CAs and filters of a namespace, and leaves the rest as it was", function()
+    local server <close> = cloud_frontend()
+    assert(server:reload { cloud = { [payments] = { filters = filter { common_name = "clerk" } } } })
+    assert.equal("permission_denied", cause(server, pki.good, payments))
+    assert.equal("ok", cause(server, pki.stranger, orders))
+    assert(server:reload { cloud = { [payments] = { accepted = pki.other_ca.certificate } } })
+    assert.equal("client_ca_unknown", cause(server, pki.good, payments))
+    assert.equal("permission_denied", cause(server, pki.stranger, payments), "the filter has stayed")
+    assert(server:reload { cloud = { [payments] = { filters = filter() } } })
+    assert.equal("ok", cause(server, pki.stranger, payments))
+    assert.equal("ok", cause(server, pki.stranger, orders))
+    assert(server:reload { certificate = pki.server.chain })
+    assert.equal("ok", cause(server, pki.stranger, payments))
+  end)
+
+  it("reads accepted CAs from a file, again at each reload", function()
+    local directory = temporary.directory()
+    finally(function() directory:remove() end)
+    local path = directory:path "accepted.pem"
+    assert(tcpki.file.write(path, pki.client_ca.certificate:pem()))
+    local server <close> = cloud_frontend { [payments] = { accepted_path = path } }
+    assert.equal("ok", cause(server, pki.good, payments))
+    assert(tcpki.file.write(path, pki.other_ca.certificate:pem(), { overwrite = true }))
+    assert(server:reload { cloud = { [orders] = { filters = filter() } } })
+    assert.equal("client_ca_unknown", cause(server, pki.good, payments))
+  end)
+
+  it("keeps what it had where the new CAs are none", function()
+    local server <close> = cloud_frontend()
+    local renewed, fault = server:reload { cloud = { [payments] = { accepted = "rubbish" } } }
+    assert.is_nil(renewed)
+    assert.equal("bad_pem", fault.code)
+    assert.matches("The accepted CAs of payments.a1b2c", fault.message, 1, true)
+    assert.equal("ok", cause(server, pki.good, payments))
+    renewed, fault = server:reload { cloud = { [payments] = { accepted = pki.good.key:pem() } } }
+    assert.is_nil(renewed)
+    assert.equal("file_holds_key", fault.code)
+    assert.equal("ok", cause(server, pki.good, payments))
+  end)
+
+  it("keeps a connection as it was judged until its time is up, and judges the next one anew", function()
+    local server <close> = cloud_frontend(nil, { connection_age = 1 })
+    local client <close> = connect(server, pki.good)
+    local function code()
+      return client:ask("describe_namespace", payments, 60).code
+    end
+    assert.equal(0, code())
+    assert(server:reload { cloud = { [payments] = { accepted = pki.other_ca.certificate } } })
+    assert.equal(0, code())
+    repeat local last = code() until last ~= 0
+    assert.equal(14, code(), "the handshake of the next connection fails")
+    assert.equal("client_ca_unknown", cause(server, pki.good, payments))
+  end)
+
+  it("closes no connection without an age", function()
+    local server <close> = cloud_frontend()
+    local client <close> = connect(server, pki.good)
+    assert.equal(0, client:ask("describe_namespace", payments, 60).code)
+    assert(server:reload { cloud = { [payments] = { filters = filter { common_name = "clerk" } } } })
+    os.execute "sleep 1.5"
+    assert.equal(0, client:ask("describe_namespace", payments, 60).code)
+    assert.equal("permission_denied", cause(server, pki.good, payments))
+  end)
+
+  it("throws on mistakes in the program", function()
+    local function throws(pattern, options)
+      local all = { certificate = pki.server.chain, key = pki.server.key }
+      for name, value in pairs(options) do all[name] = value end
+      assert.error_matches(function() probe.frontend(all) end, pattern)
+    end
+    local accepted = pki.client_ca.certificate
+    throws("'cloud' has no namespace", { cloud = {} })
+    throws("cloud%[\"payments\"%]: 'accepted' is missing", { cloud = { payments = {} } })
+    throws("unknown option 'filter' %(known: accepted, accepted_path, filters%)",
+      { cloud = { payments = { accepted = accepted, filter = {} } } })
+    throws("option 'filters' must be tcpki.cloud.filters, not table",
+      { cloud = { payments = { accepted = accepted, filters = { { common_name = "x" } } } } })
+    throws("from the names of namespaces", { cloud = { { accepted = accepted } } })
+    throws("must be table, not string", { cloud = { payments = "accepted" } })
+    throws("pass accepted or accepted_path", { cloud = { payments = { accepted = accepted, accepted_path = "x" } } })
+    throws("pass cloud or client_ca", { cloud = { payments = { accepted = accepted } }, client_ca = accepted })
+    throws("pass cloud or namespaces", { cloud = { payments = { accepted = accepted } }, namespaces = { "payments" } })
+    throws("'cloud' requires client certificates",
+      { cloud = { payments = { accepted = accepted } }, require_client_certificate = false })
+    throws("option 'connection_age' must be a number of seconds", { client_ca = accepted, connection_age = 0 })
+    local server <close> = cloud_frontend()
+    assert.error_matches(function() server:reload { client_ca = accepted } end, "'client_ca' is not what")
+    assert.error_matches(function() server:reload { cloud = { ["new.a1b2c"] = { accepted = accepted } } } end,
+      "no namespace \"new.a1b2c\"")
+    local plain <close> = frontend()
+    assert.error_matches(function() plain:reload { cloud = { payments = { accepted = accepted } } } end,
+      "'cloud' is not what")
   end)
 end)
 
