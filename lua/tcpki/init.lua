@@ -12,12 +12,14 @@ local rooms = {
   bundle = "tcpki.bundle",
   certificate = "tcpki.certificate",
   chain = "tcpki.chain",
+  cloud = "tcpki.cloud",
   crl = "tcpki.crl",
   csr = "tcpki.csr",
   fault = "tcpki.fault",
   file = "tcpki.file",
   key = "tcpki.key",
   pem = "tcpki.pem",
+  pkcs12 = "tcpki.pkcs12",
   probe = "tcpki.probe",
 }
 

@@ -174,8 +174,8 @@ static const struct {
     void (*open)(lua_State *L);
 } rooms[] = {{"key", key_open},     {"certificate", certificate_open},
              {"csr", csr_open},     {"crl", crl_open},
-             {"chain", chain_open}, {"pem", pem_open},
-             {"file", file_open}};
+             {"chain", chain_open}, {"pkcs12", pkcs12_open},
+             {"pem", pem_open},     {"file", file_open}};
 
 __attribute__((visibility("default"))) int luaopen_tcpki_core(lua_State *L);
 

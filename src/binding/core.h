@@ -11,6 +11,7 @@ void certificate_open(lua_State *L);
 void csr_open(lua_State *L);
 void crl_open(lua_State *L);
 void chain_open(lua_State *L);
+void pkcs12_open(lua_State *L);
 void pem_open(lua_State *L);
 void file_open(lua_State *L);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "der.h"
+#include "encryption.h"
 #include "key.h"
 #include "pem.h"
 
@@ -172,43 +173,14 @@ static bool guard_sec1(pki_view rest, pki_fault *fault) {
 }
 
 static bool guard_encryption(const X509_ALGOR *algorithm, pki_fault *fault) {
-    const ASN1_OBJECT *object = NULL;
-    int type = 0;
-    const void *value = NULL;
-    uint64_t iterations = 0;
-    bool bounded = true;
-    X509_ALGOR_get0(&object, &type, &value, algorithm);
-    if (OBJ_obj2nid(object) == NID_pbes2) {
-        PBE2PARAM *outer =
-            type == V_ASN1_SEQUENCE ? ASN1_item_unpack(value, ASN1_ITEM_rptr(PBE2PARAM)) : NULL;
-        if (outer == NULL) {
-            return pki_fail(fault, PKI_BAD_DER, "the encryption parameters are damaged");
-        }
-        X509_ALGOR_get0(&object, &type, &value, outer->keyfunc);
-        if (OBJ_obj2nid(object) == NID_id_pbkdf2 && type == V_ASN1_SEQUENCE) {
-            PBKDF2PARAM *inner = ASN1_item_unpack(value, ASN1_ITEM_rptr(PBKDF2PARAM));
-            bounded = inner == NULL || (ASN1_INTEGER_get_uint64(&iterations, inner->iter) == 1 &&
-                                        iterations <= PBKDF2_ITERATIONS_LIMIT);
-            PBKDF2PARAM_free(inner);
-        } else if (OBJ_obj2nid(object) == NID_id_scrypt && type == V_ASN1_SEQUENCE) {
-            SCRYPT_PARAMS *inner = ASN1_item_unpack(value, ASN1_ITEM_rptr(SCRYPT_PARAMS));
-            uint64_t cost = 0;
-            uint64_t parallel = 0;
-            bounded = inner == NULL ||
-                      (ASN1_INTEGER_get_uint64(&cost, inner->costParameter) == 1 &&
-                       cost <= SCRYPT_COST_LIMIT &&
-                       ASN1_INTEGER_get_uint64(&parallel, inner->parallelizationParameter) == 1 &&
-                       parallel <= SCRYPT_PARALLEL_LIMIT);
-            SCRYPT_PARAMS_free(inner);
-        }
-        PBE2PARAM_free(outer);
-    } else if (type == V_ASN1_SEQUENCE) {
-        PBEPARAM *parameters = ASN1_item_unpack(value, ASN1_ITEM_rptr(PBEPARAM));
-        bounded =
-            parameters == NULL || (ASN1_INTEGER_get_uint64(&iterations, parameters->iter) == 1 &&
-                                   iterations <= PBKDF2_ITERATIONS_LIMIT);
-        PBEPARAM_free(parameters);
+    pki_encryption encryption;
+    if (!pki_encryption_describe(algorithm, &encryption, fault)) {
+        return false;
     }
+    bool scrypt = encryption.derivation != NULL && strcmp(encryption.derivation, "scrypt") == 0;
+    bool bounded = scrypt ? encryption.iterations <= SCRYPT_COST_LIMIT &&
+                                encryption.parallel <= SCRYPT_PARALLEL_LIMIT
+                          : encryption.iterations <= PBKDF2_ITERATIONS_LIMIT;
     return bounded || pki_fail(fault, PKI_TOO_COSTLY,
                                "the key is encrypted with more work than 10,000,000 iterations");
 }
