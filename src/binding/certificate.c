@@ -471,6 +471,21 @@ static int certificate_issued_by(lua_State *L) {
 }
 
 /***
+Whether the signature was made with a key, whatever the names and extensions say.
+@function certificate:signed_by
+@tparam key key the public or the private one
+@treturn boolean
+*/
+static int certificate_signed_by(lua_State *L) {
+    pki_fault fault;
+    X509 *certificate = self(L);
+    EVP_PKEY *key = box_check(L, 2, &box_key);
+    lua_pushboolean(L, X509_verify(certificate, key) == 1);
+    pki_begin(&fault);
+    return 1;
+}
+
+/***
 Whether the certificate is signed by its own key.
 @function certificate:self_signed
 @treturn boolean
@@ -605,6 +620,7 @@ static const luaL_Reg methods[] = {{"subject", certificate_subject},
                                    {"extensions", certificate_extensions},
                                    {"fingerprint", certificate_fingerprint},
                                    {"issued_by", certificate_issued_by},
+                                   {"signed_by", certificate_signed_by},
                                    {"self_signed", certificate_self_signed},
                                    {"permits", certificate_permits},
                                    {"text", certificate_text},

@@ -217,6 +217,21 @@ static int crl_verify(lua_State *L) {
 }
 
 /***
+Whether the signature was made with a key, whatever the names say.
+@function crl:signed_by
+@tparam key key the public or the private one
+@treturn boolean
+*/
+static int crl_signed_by(lua_State *L) {
+    pki_fault fault;
+    X509_CRL *crl = self(L);
+    EVP_PKEY *key = box_check(L, 2, &box_key);
+    lua_pushboolean(L, X509_CRL_verify(crl, key) == 1);
+    pki_begin(&fault);
+    return 1;
+}
+
+/***
 @function crl:der
 @treturn string
 */
@@ -271,6 +286,7 @@ static const luaL_Reg methods[] = {{"issuer", crl_issuer},
                                    {"entries", crl_entries},
                                    {"lists", crl_lists},
                                    {"verify", crl_verify},
+                                   {"signed_by", crl_signed_by},
                                    {"der", crl_der},
                                    {"pem", crl_pem},
                                    {"write", crl_write},

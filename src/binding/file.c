@@ -4,6 +4,7 @@ Files: read whole, written whole or not at all.
 */
 #include "../pki/file.h"
 
+#include "../pki/directory.h"
 #include "core.h"
 
 /***
@@ -61,7 +62,81 @@ static int file_write(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {{"read", file_read}, {"write", file_write}, {NULL, NULL}};
+/***
+Makes one directory.
+@function make_directory
+@tparam string path
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] fault `already_exists`, `not_found`, `permission_denied`, …
+*/
+static int file_make_directory(lua_State *L) {
+    pki_fault fault;
+    const char *path = check_path(L, 1);
+    pki_begin(&fault);
+    if (!pki_directory_make(path, &fault)) {
+        return fault_push(L, &fault, path);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/***
+What lies in a directory, in no order, hidden files included.
+@function list
+@tparam string path
+@treturn[1] {table,...} of `{ name =, kind = "file"|"directory"|"link"|"other", mode = }`, the
+permission bits; links are not followed
+@treturn[2] nil
+@treturn[2] fault `not_found`, `permission_denied`, …
+*/
+static int file_list(lua_State *L) {
+    pki_fault fault;
+    const char *path = check_path(L, 1);
+    pki_list *entries = scratch_list(L);
+    pki_begin(&fault);
+    if (!pki_directory_list(entries, path, &fault)) {
+        return fault_push(L, &fault, path);
+    }
+    lua_createtable(L, (int)entries->count, 0);
+    for (size_t i = 0; i < entries->count; i++) {
+        lua_createtable(L, 0, 3);
+        lua_pushlstring(L, pki_item_value(entries, i), entries->items[i].value_length);
+        lua_setfield(L, -2, "name");
+        lua_pushstring(L, pki_item_type(entries, i));
+        lua_setfield(L, -2, "kind");
+        lua_pushinteger(L, (lua_Integer)entries->items[i].number);
+        lua_setfield(L, -2, "mode");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
+/***
+Gives each of two files or directories the name of the other, in one step where the file system
+knows one.
+@function exchange
+@tparam string first
+@tparam string second
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] fault `not_found`, `permission_denied`, …
+*/
+static int file_exchange(lua_State *L) {
+    pki_fault fault;
+    const char *first = check_path(L, 1);
+    const char *second = check_path(L, 2);
+    pki_begin(&fault);
+    if (!pki_directory_exchange(first, second, &fault)) {
+        return fault_push(L, &fault, first);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"read", file_read}, {"write", file_write},       {"make_directory", file_make_directory},
+    {"list", file_list}, {"exchange", file_exchange}, {NULL, NULL}};
 
 void file_open(lua_State *L) {
     luaL_newlib(L, functions);

@@ -92,6 +92,11 @@ local cases = {
     assert(tcpki.file.write(directory .. "/file", "text", { overwrite = true }))
     assert(tcpki.file.read(directory .. "/file"))
   end },
+  { "file.list", function() assert(tcpki.file.list(directory)) end },
+  { "file.exchange", function()
+    assert(tcpki.file.write(directory .. "/other", "text", { overwrite = true }))
+    assert(tcpki.file.exchange(directory .. "/file", directory .. "/other"))
+  end },
   { "key:write", function() assert(key:write(directory .. "/key", { overwrite = true })) end },
   { "a fault", function()
     local made, fault = tcpki.certificate.parse "nothing of the kind"

@@ -1,0 +1,85 @@
+#define _GNU_SOURCE /* renameat2, RENAME_EXCHANGE */
+#include "directory.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "place.h"
+
+bool pki_directory_make(const char *path, pki_fault *fault) {
+    return mkdir(path, 0777) == 0 || pki_place_fail_errno(fault, errno, path, "make the directory");
+}
+
+static const char *kind_of(mode_t mode) {
+    return S_ISREG(mode) ? "file" : S_ISDIR(mode) ? "directory" : S_ISLNK(mode) ? "link" : "other";
+}
+
+bool pki_directory_list(pki_list *entries, const char *path, pki_fault *fault) {
+    bool done = false;
+    DIR *directory = opendir(path);
+    if (directory == NULL) {
+        return pki_place_fail_errno(fault, errno, path, "list the directory");
+    }
+    for (;;) {
+        struct stat status;
+        errno = 0;
+        const struct dirent *entry = readdir(directory);
+        if (entry == NULL) {
+            done = errno == 0 || pki_place_fail_errno(fault, errno, path, "list the directory");
+            break;
+        }
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        /* What is gone again by now was never there. */
+        if (fstatat(dirfd(directory), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            continue;
+        }
+        if (!pki_list_add(entries, kind_of(status.st_mode), entry->d_name, strlen(entry->d_name),
+                          fault)) {
+            break;
+        }
+        pki_list_last(entries)->number = status.st_mode & 07777;
+    }
+    (void)closedir(directory);
+    return done;
+}
+
+static bool exchange_in_steps(const char *first, const char *second, pki_fault *fault) {
+    bool done = false;
+    size_t size = strlen(first) + sizeof ".exchange";
+    char *aside = OPENSSL_malloc(size);
+    if (aside == NULL) {
+        return pki_fail_memory(fault);
+    }
+    (void)snprintf(aside, size, "%s.exchange", first);
+    if (rename(first, aside) != 0) {
+        (void)pki_place_fail_errno(fault, errno, first, "put it aside");
+    } else if (rename(second, first) != 0) {
+        int error = errno;
+        (void)rename(aside, first);
+        (void)pki_place_fail_errno(fault, error, second, "rename it");
+    } else {
+        done = rename(aside, second) == 0 ||
+               pki_place_fail_errno(fault, errno, second, "give the other its name");
+    }
+    OPENSSL_free(aside);
+    return done;
+}
+
+bool pki_directory_exchange(const char *first, const char *second, pki_fault *fault) {
+#ifdef RENAME_EXCHANGE
+    if (renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE) == 0) {
+        return true;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return pki_place_fail_errno(fault, errno, first, "exchange it");
+    }
+#endif
+    return exchange_in_steps(first, second, fault);
+}
