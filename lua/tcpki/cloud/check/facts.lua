@@ -1,0 +1,59 @@
+--- What the rules ask of a certificate, read once.
+-- @module tcpki.cloud.check.facts
+-- @local
+
+local names = require "tcpki.cloud.check.names"
+
+local facts = {}
+
+local function set_of(words)
+  local set = {}
+  for _, word in ipairs(words or {}) do
+    set[word] = true
+  end
+  return set
+end
+
+local methods = {}
+local metatable = { __index = methods }
+
+--- Reads a certificate.
+-- @tparam certificate certificate
+-- @treturn table `subject` (text), `name_key`, `subject_der`, `issuer_der`, `version`, `not_before`, `not_after`,
+-- `constraints`, `usage` and `extended` (lists, nil where the extension is absent), `usages` and `extended_usages`
+-- (sets); `damage`: the fault of the first field that cannot be read
+function facts.of(certificate)
+  local self = setmetatable({ certificate = certificate }, metatable)
+  local function read(field)
+    local value, err = certificate[field](certificate)
+    if err and not self.damage then
+      self.damage = err
+    end
+    return value
+  end
+  local subject = read "subject"
+  self.subject_der = read "subject_der"
+  self.issuer_der = read "issuer_der"
+  self.subject = subject and (#subject > 0 and tostring(subject) or "(no name)") or "(unreadable name)"
+  self.name_key = subject and names.key(subject) or self.subject_der
+  self.version = certificate:version()
+  self.not_before, self.not_after = read "not_before", read "not_after"
+  self.constraints = read "basic_constraints"
+  self.usage, self.extended = read "key_usage", read "extended_key_usage"
+  self.usages, self.extended_usages = set_of(self.usage), set_of(self.extended)
+  return self
+end
+
+--- Whether it says CA:true.
+-- @treturn boolean
+function methods:is_authority()
+  return self.constraints ~= nil and self.constraints.ca
+end
+
+--- Whether issuer and subject are the same bytes.
+-- @treturn boolean
+function methods:is_self_issued()
+  return self.subject_der == self.issuer_der
+end
+
+return facts
