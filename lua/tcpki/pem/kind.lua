@@ -7,8 +7,13 @@ local kind = {}
 
 local INTEGER, BIT_STRING, OCTET_STRING, SEQUENCE = 0x02, 0x03, 0x04, 0x30
 
--- The tag at a position, where its content begins and where the element ends.
-local function element(der, at)
+--- An element of DER by its header: that it fits into the bytes is not looked at.
+-- @tparam string der
+-- @tparam integer at where it begins
+-- @treturn ?integer its tag; nil where there is none
+-- @treturn integer where its content begins
+-- @treturn integer the position behind it
+function kind.element(der, at)
   local tag, length = der:byte(at, at + 1)
   if not length then
     return nil
@@ -27,6 +32,8 @@ local function element(der, at)
   end
   return tag, content, content + length
 end
+
+local element = kind.element
 
 --- How long the first element of some DER says that it is.
 -- @tparam string der
