@@ -271,6 +271,19 @@ function methods:json()
   return json.write({ filters = rows }, words) .. "\n"
 end
 
+--- The filters as `filters.new` takes them.
+-- @treturn {table,…}
+function methods:rows()
+  local rows = {}
+  for number, row in ipairs(self) do
+    rows[number] = {}
+    for name, value in pairs(row) do
+      rows[number][name] = value
+    end
+  end
+  return rows
+end
+
 --- Writes the JSON to a file of mode 0644: whole or not at all.
 -- @tparam string path
 -- @tparam[opt] table write_options `overwrite`
