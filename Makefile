@@ -69,7 +69,7 @@ else
 PROBE_FOUND := $(PROBE)
 endif
 
-.PHONY: build core probe deps demo test test-server test-install conformance bench lint format docs asan stress oom \
+.PHONY: build core probe deps demo test test-server test-istio test-install conformance bench lint format docs asan stress oom \
         fuzz install clean help
 .DEFAULT_GOAL := build
 
@@ -167,6 +167,12 @@ test-server:  ## the specs that need the real Temporal server (builds it once, w
 	@tools/counterparts server >/dev/null
 	@tools/counterparts python >/dev/null
 	$(BUSTED) --run=server
+
+test-istio:  ## the specs that need Istio's own module (builds it once, with Go)
+	$(call need,build probe test)
+	$(AGAIN) build
+	@tools/counterparts istiod >/dev/null
+	$(BUSTED) --run=istio
 
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)
