@@ -4,7 +4,10 @@ local tcpki = require "tcpki"
 local certificate = require "tcpki.certificate"
 local filters = require "tcpki.cloud.filters"
 local pki = require "spec.support.probe_pki"
+local probe = require "tcpki.probe"
 local probe_core = require "tcpki.probe.core"
+local rotation = require "tcpki.cloud.rotation"
+local temporary = require "spec.support.temporary"
 
 
 local function filter(...)
@@ -175,5 +178,294 @@ describe("the filters of the embedded frontend", function()
     for _, leaf in ipairs { pki.stranger, pki.twin, pki.expired, pki.future, pki.wrong_usage } do
       assert.same({}, rules:names(leaf.certificate:pem()))
     end
+  end)
+end)
+
+-- ---- accepted CAs ----
+
+-- Roots of which two have one name, and under each two intermediates.
+local function random_authorities()
+  local list = {}
+  for _, name in ipairs { "Root A", "Root A", "Root B" } do
+    local root = assert(tcpki.authority.new { subject = { CN = name }, not_before = os.time() - 60 * pki.day,
+      not_after = os.time() + 60 * pki.day })
+    table.insert(list, root)
+    for i = 1, 2 do
+      list[#list + 1] = assert(root:subordinate { common_name = name .. " Middle " .. i, days = 30 })
+    end
+  end
+  return list
+end
+
+local function random_leaf(ca)
+  local from = chance(15) and 5 * pki.day or -20 * pki.day
+  return assert(ca:issue { common_name = "worker", usage = chance(15) and "server" or "client",
+    subject_alt_names = { "worker.example" }, not_before = os.time() + from,
+    not_after = os.time() + (chance(15) and from < 0 and -pki.day or 10 * pki.day) })
+end
+
+describe("the accepted CAs of the embedded frontend", function()
+  it("let in exactly whom rotation.check lets in", function()
+    local authorities, count = random_authorities(), { [true] = 0, [false] = 0 }
+    for _ = 1, 40 do
+      local accepted = assert(tcpki.bundle.new {})
+      for _, ca in ipairs(authorities) do
+        if chance(35) then accepted:add(ca.certificate) end
+      end
+      if #accepted == 0 then accepted:add(authorities[1].certificate) end
+      local rules <close> = probe_core.admission { { name = "one", accepted = accepted:pem() } }
+      local clients = {}
+      for i = 1, 10 do
+        local leaf = random_leaf(pick(authorities))
+        clients[i] = { name = tostring(i),
+          chain = chance(70) and leaf.chain or assert(tcpki.chain.new { leaf.certificate }) }
+      end
+      local refused = {}
+      for _, row in ipairs(assert(rotation.check(accepted, accepted, clients)).refused) do refused[row.name] = row end
+      for _, client in ipairs(clients) do
+        local admitted = #rules:names(client.chain[1]:pem(), client.chain:pem()) == 1
+        local row = refused[client.name]
+        count[admitted] = count[admitted] + 1
+        if admitted == (row ~= nil) then
+          error(("rotation.check says %s: %s%s"):format(row and row.reason or "yes", client.chain:pem(),
+            accepted:pem()))
+        end
+      end
+    end
+    assert.is_true(count[true] > 50 and count[false] > 50, "both verdicts were tried")
+  end)
+end)
+
+-- ---- a rotation ----
+
+local payments, orders = "payments.a1b2c", "orders.a1b2c"
+
+local function authority(name)
+  return assert(tcpki.authority.new { subject = { CN = name, O = "Acme" }, days = 90 })
+end
+
+local function bundle(...)
+  local list = {}
+  for i, one in ipairs { ... } do list[i] = one.certificate end
+  return assert(tcpki.bundle.new(list))
+end
+
+local old_ca, new_ca, orders_ca = authority "Acme CA 1", authority "Acme CA 2", authority "Acme Orders CA"
+local middle_ca = assert(old_ca:subordinate { common_name = "Acme Reports CA", days = 60 })
+
+local function issue(ca, name)
+  return assert(ca:issue { common_name = name, usage = "client", days = 30 })
+end
+
+-- Workers with the certificates of before the rotation: of the old CA, of an intermediate of it that each sends
+-- along, and one that has a certificate of the new CA already.
+local function workers()
+  local list = {}
+  for i, row in ipairs { { "billing", old_ca }, { "mailer", old_ca }, { "reports", middle_ca }, { "early", new_ca } } do
+    list[i] = { name = row[1], leaf = issue(row[2], row[1]) }
+  end
+  return list
+end
+
+local function frontend(accepted, options)
+  local all = {
+    certificate = pki.server.chain, key = pki.server.key,
+    cloud = { [payments] = { accepted = accepted }, [orders] = { accepted = orders_ca.certificate } },
+  }
+  for name, value in pairs(options or {}) do all[name] = value end
+  return assert(probe.frontend(all))
+end
+
+local function accept(server, accepted)
+  assert(server:reload { cloud = { [payments] = { accepted = accepted } } })
+end
+
+local function cause(server, leaf, namespace)
+  return probe.run(pki.options(leaf, { address = server:address(), namespace = namespace or payments })).cause
+end
+
+-- As cloud.rotation takes them: what they show.
+local function clients_of(list)
+  local clients = {}
+  for i, worker in ipairs(list) do clients[i] = { name = worker.name, chain = worker.leaf.chain } end
+  return clients
+end
+
+local function names(list)
+  local found = {}
+  for i, row in ipairs(list) do found[i] = row.name end
+  table.sort(found)
+  return found
+end
+
+-- Whom the frontend refuses; each must be told the same reason.
+local function refused_by(server, list, expected_cause)
+  local found = {}
+  for _, worker in ipairs(list) do
+    local told = cause(server, worker.leaf)
+    if told ~= "ok" then
+      assert.equal(expected_cause, told, worker.name)
+      found[#found + 1] = worker.name
+    end
+  end
+  table.sort(found)
+  return found
+end
+
+local function all_are_let_in(server, list)
+  assert.same({}, refused_by(server, list))
+end
+
+local function plan_for(list)
+  return assert(rotation.plan {
+    current = bundle(old_ca), next = new_ca.certificate, clients = clients_of(list), namespace = payments,
+  })
+end
+
+local function actions(plan)
+  local list = {}
+  for i, step in ipairs(plan) do list[i] = step.action end
+  return list
+end
+
+describe("a rotation, carried out on the embedded frontend", function()
+  local directory
+
+  before_each(function() directory = temporary.directory() end)
+  after_each(function() directory:remove() end)
+
+  it("refuses nobody at any step, when it follows the plan", function()
+    local list = workers()
+    local early = table.remove(list) -- it comes when its CA is accepted
+    local witness = issue(orders_ca, "orders")
+    local server <close> = frontend(bundle(old_ca))
+    local path = directory:path "rotation.json"
+    assert(plan_for(list):save(path))
+    assert.same({ "overlap", "roll_over", "roll_over", "remove" }, actions(assert(rotation.resume(path))))
+    all_are_let_in(server, list)
+    assert.same({ "early" }, refused_by(server, { early }, "client_ca_unknown"))
+    repeat
+      local plan = assert(rotation.resume(path)) -- as a program does that is started anew for each step
+      local step = plan:next()
+      if step.action == "roll_over" then
+        for _, client in ipairs(step.clients) do
+          for _, worker in ipairs(list) do
+            if worker.name == client.name then
+              local former = worker.leaf
+              worker.leaf = issue(new_ca, worker.name)
+              assert.equal("ok", cause(server, former), "until it is restarted it shows the former certificate")
+            end
+          end
+          all_are_let_in(server, list)
+        end
+      else
+        local report = assert(plan:check(clients_of(list)))
+        assert.is_true(report.ok, tostring(report))
+        accept(server, step.bundle)
+      end
+      all_are_let_in(server, list)
+      assert.equal("ok", cause(server, witness, orders))
+      if step.action == "overlap" then
+        table.insert(list, early)
+        all_are_let_in(server, list)
+      end
+      assert(plan:done("the probes"))
+    until not plan:next()
+    assert.equal("client_ca_unknown", cause(server, issue(old_ca, "forgotten")))
+    assert.equal("client_ca_unknown", cause(server, issue(middle_ca, "forgotten")))
+  end)
+
+  it("refuses those whom each step of the plan names, when it is done before its turn", function()
+    local list = workers()
+    local plan = plan_for(list)
+    assert.same({ "early" }, names(plan.refused_already))
+    local server <close> = frontend(bundle(old_ca))
+    local refusing = 0
+    for _, step in ipairs(plan) do
+      accept(server, step.bundle)
+      if step.action ~= "roll_over" then
+        assert.same(names(step.refused), refused_by(server, list, "client_ca_unknown"), step.action)
+        refusing = refusing + #step.refused
+      end
+    end
+    assert.equal(3, refusing)
+  end)
+
+  it("is stopped by rotation.check where the old CA goes too early, and by the probe after it", function()
+    local list = workers()
+    local both, final = bundle(old_ca, new_ca), bundle(new_ca)
+    local server <close> = frontend(both)
+    list[1].leaf = issue(new_ca, "billing") -- one has changed, two have not
+    local report = assert(rotation.check(both, final, clients_of(list)))
+    assert.is_false(report.ok)
+    assert.same({ "mailer", "reports" }, names(report.refused))
+    accept(server, final)
+    assert.same({ "mailer", "reports" }, refused_by(server, list, "client_ca_unknown"))
+    -- The cure: the old CA comes back.
+    assert.is_true(assert(rotation.check(final, both, clients_of(list))).ok)
+    accept(server, both)
+    all_are_let_in(server, list)
+  end)
+
+  it("is stopped by rotation.check where the overlap is left out, and by the probe after it", function()
+    local list = workers()
+    local current, final = bundle(old_ca), bundle(new_ca)
+    local server <close> = frontend(current)
+    local report = assert(rotation.check(current, final, clients_of(list)))
+    assert.is_false(report.ok)
+    assert.same({ "billing", "mailer", "reports" }, names(report.refused))
+    accept(server, final)
+    assert.same({ "billing", "mailer", "reports" }, refused_by(server, list, "client_ca_unknown"))
+  end)
+
+  it("lets an open connection live that rotation.check gives up, until the connection is closed", function()
+    local both, final = bundle(old_ca, new_ca), bundle(new_ca)
+    local worker = { name = "mailer", leaf = issue(old_ca, "mailer") }
+    local server <close> = frontend(both, { connection_age = 1 })
+    local client <close> = probe_core.client {
+      target = "ipv4:" .. server:address(), server_name = "localhost", roots = pki.server_ca.certificate:pem(),
+      certificate = worker.leaf.chain:pem(), key = worker.leaf.key:pem(), seconds = 60,
+    }
+    assert.equal("ready", client:wait(60))
+    assert.equal(0, client:ask("describe_namespace", payments, 60).code)
+    assert.is_false(assert(rotation.check(both, final, clients_of { worker })).ok)
+    accept(server, final)
+    assert.equal(0, client:ask("describe_namespace", payments, 60).code, "nothing seems to be wrong yet")
+    assert.equal("client_ca_unknown", cause(server, worker.leaf), "but the probe makes a connection of its own")
+    local given_up = probe_core.now() + 60
+    repeat
+      assert.is_true(probe_core.now() < given_up, "the connection is still open")
+    until client:ask("describe_namespace", payments, 60).code == 14
+  end)
+end)
+
+describe("a change of filters, carried out on the embedded frontend", function()
+  it("locks out exactly those whom tcpki.cloud.filters names before it", function()
+    local list = workers()
+    local server <close> = frontend(bundle(old_ca, new_ca))
+    all_are_let_in(server, list)
+    for _, after in ipairs {
+      filter { common_name = "*s" }, filter({ common_name = "bill*" }, { common_name = "REPORTS" }),
+      filter { common_name = "mailer", organization = "Acme" }, filter { common_name = "*r" }, filter(),
+    } do
+      local told = names(assert(filters.locked_out(nil, after, clients_of(list))))
+      assert(server:reload { cloud = { [payments] = { filters = after } } })
+      assert.same(told, refused_by(server, list, "permission_denied"), after:json())
+      local report = assert(rotation.check(bundle(old_ca, new_ca), bundle(old_ca, new_ca), clients_of(list),
+        { filters_before = filter(), filters_after = after }))
+      assert.same(told, names(report.refused))
+    end
+  end)
+
+  it("tells one who is locked out that TLS is fine and the namespace is not", function()
+    local worker = issue(old_ca, "billing")
+    local server <close> = frontend(bundle(old_ca))
+    assert(server:reload { cloud = { [payments] = { filters = filter { common_name = "payments-*" } } } })
+    local result = probe.run(pki.options(worker, { address = server:address(), namespace = payments }))
+    assert.equal("permission_denied", result.cause)
+    assert.is_true(result.certain)
+    assert.is_true(result.authenticated)
+    assert.equal("Request unauthorized.", result.grpc.message)
+    assert.matches("certificate filters", result.hint, 1, true)
   end)
 end)
