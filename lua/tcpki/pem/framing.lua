@@ -50,9 +50,14 @@ local function pieces(input, rules)
   local size, at = #text, 1
   local feed, nul = finder(text, "\n"), rules.nul == "ends a line" and finder(text, "\0")
   local self = {}
+  local begun = 1
 
   function self.position()
     return at
+  end
+
+  function self.begun()
+    return begun
   end
 
   function self.skip(to)
@@ -65,7 +70,7 @@ local function pieces(input, rules)
       return nil
     end
     local first, last = at, math.min(feed(at), at + rules.piece - 1, size)
-    at = last + 1
+    begun, at = first, last + 1
     if nul and nul(first) <= last then
       last = nul(first) - 1
       if last < first then
@@ -87,12 +92,6 @@ end
 function framing.openssl(input, rules)
   local text, plain = input.text, input.plain
   local piece, begin, colon = pieces(input, rules), finder(text, BEGIN), finder(text, ":")
-
-  local function ended()
-    if piece.position() <= #text then
-      return failed("nul", piece.position())
-    end
-  end
 
   -- From BEGIN to END. What comes before the first empty line is headers, if there is such a line.
   local function block(start, label)
@@ -153,7 +152,7 @@ function framing.openssl(input, rules)
       end
       local first, last = piece.next()
       if not first then
-        return ended()
+        return failed("nul", piece.begun())
       end
       if fresh and text:sub(first, first + 2) == MARK then
         first = first + 3

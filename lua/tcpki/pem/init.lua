@@ -9,7 +9,8 @@ local pem = {
   encode = core.pem.encode,
 }
 
-local rooms = { lint = "tcpki.pem.lint", repair = "tcpki.pem.repair", quote = "tcpki.pem.quote" }
+local rooms = { lint = "tcpki.pem.lint", repair = "tcpki.pem.repair", quote = "tcpki.pem.quote",
+  verdicts = "tcpki.pem.verdicts" }
 
 return setmetatable(pem, {
   __index = function(self, name)
