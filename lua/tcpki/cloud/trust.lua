@@ -1,8 +1,11 @@
 --- Whether a namespace lets a client in: as Temporal Cloud judges, with each certificate of the bundle as a root.
 --
--- The judge is libcrypto, without its strict checks: it takes what Go takes and the strict checks refuse, such as a CA
--- without key usage. What libcrypto takes and Go does not is asked here: that the issuer stands in a certificate with
--- the very bytes of the subject of its CA.
+-- Temporal Cloud verifies with Go. All paths from the client to the bundle are looked at, each is verified by
+-- libcrypto, and what Go does otherwise is done here: the issuer must stand in a certificate with the very bytes of the
+-- subject of its CA; each CA on the path, the root too, must allow clients where it has an extended key usage at all,
+-- and "any" allows them; a path length counts every CA below. libcrypto goes without its strict checks, which refuse
+-- what Go takes, such as a CA without key usage. What Go takes and this does not: an authority key identifier that is
+-- not that of the CA (a CA issued again, with the same key, by a tool that hashes keys in another way).
 -- @module tcpki.cloud.trust
 -- @local
 
@@ -10,38 +13,45 @@ local core = require "tcpki.core"
 
 local trust = {}
 
+-- A heap that somebody made could hold very many paths.
+local OTHERS_LIMIT, PATHS_LIMIT = 8, 64
+
 -- Whether one certificate can be the issuer of another for Go: the same bytes, and a signature that is right.
 local function issued(certificate, issuer)
   return certificate:issuer_der() == issuer:subject_der() and certificate:issued_by(issuer)
 end
 
--- Walks all paths from a certificate to the bundle; `visit` gets the end of the path's life.
-local function walk(certificate, others, bundle, seen, ends, visit)
-  ends = math.min(ends, certificate:not_after())
-  if bundle:contains(certificate) then
-    visit(ends)
-  end
-  for _, root in ipairs(bundle) do
-    if issued(certificate, root) then
-      visit(math.min(ends, root:not_after()))
-    end
-  end
-  for i, other in ipairs(others) do
-    if not seen[i] and issued(certificate, other) then
-      seen[i] = true
-      walk(other, others, bundle, seen, ends, visit)
-      seen[i] = nil
-    end
-  end
-end
-
--- Depth first over a heap that somebody made: enough for any real chain.
-local OTHERS_LIMIT = 8
-
 local function others_of(chain)
   local others = table.move(chain, 2, #chain, 1, {})
   table.move(chain.foreign, 1, #chain.foreign, #others + 1, others)
   return table.move(others, 1, math.min(#others, OTHERS_LIMIT), 1, {})
+end
+
+-- All paths from the leaf to a certificate of the bundle, which is the last of each.
+local function paths_of(chain, bundle)
+  local others, paths, path, seen = others_of(chain), {}, {}, {}
+  local function grow(certificate)
+    path[#path + 1] = certificate
+    if bundle:contains(certificate) then
+      paths[#paths + 1] = { table.unpack(path) }
+    end
+    for _, root in ipairs(bundle) do
+      if #paths < PATHS_LIMIT and root ~= certificate and issued(certificate, root) then
+        paths[#paths + 1] = { table.unpack(path) }
+        table.insert(paths[#paths], root)
+      end
+    end
+    for i, other in ipairs(others) do
+      if not seen[i] and #paths < PATHS_LIMIT and other ~= certificate and issued(certificate, other) then
+        seen[i] = true
+        grow(other)
+        seen[i] = nil
+      end
+    end
+    path[#path] = nil
+  end
+  grow(chain[1])
+  return paths
 end
 
 --- Until when the bundle lets a chain in.
@@ -50,9 +60,13 @@ end
 -- @treturn ?integer seconds since the epoch: the end of the path that lasts longest; nil where there is no path
 function trust.ends(chain, bundle)
   local latest
-  walk(chain[1], others_of(chain), bundle, {}, math.maxinteger, function(ends)
+  for _, path in ipairs(paths_of(chain, bundle)) do
+    local ends = math.maxinteger
+    for _, certificate in ipairs(path) do
+      ends = math.min(ends, certificate:not_after())
+    end
     latest = math.max(latest or ends, ends)
-  end)
+  end
   return latest
 end
 
@@ -77,6 +91,82 @@ local function reason_of(err, chain)
   return err.message
 end
 
+
+
+local function allows_clients(certificate)
+  local usages, err = certificate:extended_key_usage()
+  if not usages then
+    return not err
+  end
+  for _, usage in ipairs(usages) do
+    if usage == "client_auth" or usage == "any" then
+      return true
+    end
+  end
+  return false
+end
+
+-- What libcrypto asks in another way than Go, about one path.
+local function check_path(path)
+  for place, certificate in ipairs(path) do
+    local constraints = certificate:basic_constraints()
+    local code
+    if not allows_clients(certificate) then
+      code = "wrong_purpose"
+    elseif place > 1 and constraints and constraints.path_length and place - 2 > constraints.path_length then
+      code = "path_length_exceeded"
+    end
+    if code then
+      return { code = code, reason = words[code]:format(certificate:subject()) }
+    end
+  end
+end
+
+-- One store a root: a path is judged by its own root, not by another one that libcrypto would rather take.
+local stores = setmetatable({}, { __mode = "k" })
+
+local function store_of(certificate)
+  local err
+  if not stores[certificate] then
+    stores[certificate], err = core.chain.store { certificate }
+  end
+  return stores[certificate], err
+end
+
+-- nil where the path is good, else why not; a fault where it cannot be judged.
+local function judge_path(path, chain, at)
+  local store, err = store_of(path[#path])
+  if not store then
+    return nil, err
+  end
+  local fine
+  fine, err = core.chain.verify { store = store, untrusted = path, at = at, partial = true, lax = true }
+  if fine then
+    return check_path(path)
+  elseif err.code == "out_of_memory" then
+    return nil, err
+  end
+  return { code = err.code, reason = reason_of(err, chain) }
+end
+
+-- Without a path: nearly always an issuer that is not there, else one that only libcrypto would find.
+local function judge_pathless(chain, bundle, at)
+  local store, err = bundle:store()
+  if not store then
+    return nil, err
+  end
+  local untrusted = table.move(chain.foreign, 1, #chain.foreign, #chain + 1, { table.unpack(chain) })
+  local fine
+  fine, err = core.chain.verify { store = store, untrusted = untrusted, at = at, partial = true, lax = true }
+  if fine then
+    return false, { code = "issuer_bytes",
+      reason = "the name of its issuer is not byte for byte the subject of the CA, as Go asks" }
+  elseif err.code == "out_of_memory" then
+    return nil, err
+  end
+  return false, { code = err.code, reason = reason_of(err, chain) }
+end
+
 --- Whether the bundle lets a chain in.
 -- @tparam chain chain as the client sends it
 -- @tparam bundle bundle
@@ -87,24 +177,20 @@ end
 -- @treturn[3] nil
 -- @treturn[3] fault where it cannot be judged
 function trust.judge(chain, bundle, at)
-  local store, err = bundle:store()
-  if not store then
-    return nil, err
-  end
-  local untrusted = table.move(chain.foreign, 1, #chain.foreign, #chain + 1, { table.unpack(chain) })
-  local fine
-  fine, err = core.chain.verify { store = store, untrusted = untrusted, purpose = "client", at = at, partial = true,
-    lax = true }
-  if not fine then
-    if err.code == "out_of_memory" then
+  local first
+  for _, path in ipairs(paths_of(chain, bundle)) do
+    local why, err = judge_path(path, chain, at)
+    if err then
       return nil, err
+    elseif not why then
+      return true
     end
-    return false, { code = err.code, reason = reason_of(err, chain) }
-  elseif not trust.ends(chain, bundle) then
-    return false, { code = "issuer_bytes", reason =
-      "the name of its issuer is not byte for byte the subject of the CA, as Go asks" }
+    first = first or why
   end
-  return true
+  if first then
+    return false, first
+  end
+  return judge_pathless(chain, bundle, at)
 end
 
 --- Whether the bundle and the filters let a client in.
