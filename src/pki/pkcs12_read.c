@@ -137,7 +137,7 @@ static bool unavailable(const X509_ALGOR *algorithm, const pki_encryption *encry
     }
     if (fault->code == PKI_UNSUPPORTED_ENCRYPTION) {
         pki_fault_set_hint(fault, legacy
-                                      ? "write it anew: openssl pkcs12 -legacy -in OLD -nodes -out "
+                                      ? "write it anew: openssl pkcs12 -legacy -in OLD -out "
                                         "ALL.pem; openssl pkcs12 -export -in ALL.pem -out NEW; or "
                                         "activate the legacy provider in openssl.cnf"
                                       : "write it anew with AES: openssl pkcs12 -export -keypbe "

@@ -130,5 +130,6 @@ bool pki_pkcs12_recognise(const char *text, size_t length, pki_fault *fault) {
         return instead(fault, find(view, "\"kty\"") != NULL ? "a JSON web key" : "JSON",
                        "take the value out of it, and decode its base64");
     }
+    pki_fault_set_hint(fault, "pass the .pfx or .p12 file itself, as it was exported (binary)");
     return pki_fail(fault, PKI_WRONG_KIND, "it is not a PKCS#12 file");
 }
