@@ -168,6 +168,21 @@ describe("tcpki.cloud.rotation", function()
       assert.is_truthy(plan.report:find("replacement_refused").message:find("filter", 1, true))
     end)
 
+    it("and says which rule of the Cloud a bundle on the way would break", function()
+      local alike = authority "ca 2026"
+      local plan = assert(plan_of { next = alike.certificate })
+      assert.is_false(plan.report.ok)
+      assert.is_truthy(tostring(plan):find("CN=ca 2026", 1, true))
+      local intermediate = assert(old_ca:subordinate { common_name = "Old issuing CA" })
+      local both = tcpki.bundle.new { old_ca.certificate, intermediate.certificate }
+      plan = assert(plan_of { current = both, retire = old_ca.certificate })
+      assert.is_false(plan.report.ok)
+      assert.equal("after the last step", plan.report[#plan.report].place)
+      assert.equal(intermediate.certificate:fingerprint(), plan.report[#plan.report].fingerprint)
+      plan = assert(plan_of { current = both })
+      assert.is_true(plan.report.ok)
+    end)
+
     it("the same for the same input, and leaves the bundle alone", function()
       local settings = { namespace = "payments.a1b2c" }
       assert.equal(tostring(plan_of(settings)), tostring(plan_of(settings)))

@@ -16,9 +16,34 @@ local trust = {}
 -- A heap that somebody made could hold very many paths.
 local OTHERS_LIMIT, PATHS_LIMIT = 8, 64
 
--- Whether one certificate can be the issuer of another for Go: the same bytes, and a signature that is right.
-local function issued(certificate, issuer)
-  return certificate:issuer_der() == issuer:subject_der() and certificate:issued_by(issuer)
+-- A bundle as Go's pool of roots: by the bytes of the subject. Built once, and again after a change of the array.
+local pools = setmetatable({}, { __mode = "k" })
+
+local function is_of(pool, bundle)
+  if #pool ~= #bundle then
+    return false
+  end
+  for i, certificate in ipairs(bundle) do
+    if not rawequal(pool[i], certificate) then
+      return false
+    end
+  end
+  return true
+end
+
+local function pool_of(bundle)
+  local pool = pools[bundle]
+  if not (pool and is_of(pool, bundle)) then
+    pool = { by_subject = {} }
+    for i, certificate in ipairs(bundle) do
+      local subject = certificate:subject_der()
+      pool.by_subject[subject] = pool.by_subject[subject] or {}
+      table.insert(pool.by_subject[subject], certificate)
+      pool[i] = certificate
+    end
+    pools[bundle] = pool
+  end
+  return pool
 end
 
 local function others_of(chain)
@@ -27,22 +52,26 @@ local function others_of(chain)
   return table.move(others, 1, math.min(#others, OTHERS_LIMIT), 1, {})
 end
 
--- All paths from the leaf to a certificate of the bundle, which is the last of each.
+-- All paths, by name, from the leaf to a certificate of the bundle, which is the last of each. Whether the signatures
+-- on one are right is asked where it is judged.
 local function paths_of(chain, bundle)
-  local others, paths, path, seen = others_of(chain), {}, {}, {}
+  local pool, others, paths, path, seen = pool_of(bundle), others_of(chain), {}, {}, {}
   local function grow(certificate)
     path[#path + 1] = certificate
-    if bundle:contains(certificate) then
-      paths[#paths + 1] = { table.unpack(path) }
+    local subject, issuer = certificate:subject_der(), certificate:issuer_der()
+    for _, root in ipairs(pool.by_subject[subject] or {}) do
+      if root == certificate then
+        paths[#paths + 1] = { table.unpack(path) }
+      end
     end
-    for _, root in ipairs(bundle) do
-      if #paths < PATHS_LIMIT and root ~= certificate and issued(certificate, root) then
+    for _, root in ipairs(pool.by_subject[issuer] or {}) do
+      if #paths < PATHS_LIMIT and root ~= certificate then
         paths[#paths + 1] = { table.unpack(path) }
         table.insert(paths[#paths], root)
       end
     end
     for i, other in ipairs(others) do
-      if not seen[i] and #paths < PATHS_LIMIT and other ~= certificate and issued(certificate, other) then
+      if not seen[i] and #paths < PATHS_LIMIT and other:subject_der() == issuer and other ~= certificate then
         seen[i] = true
         grow(other)
         seen[i] = nil
@@ -54,6 +83,15 @@ local function paths_of(chain, bundle)
   return paths
 end
 
+local function is_signed(path)
+  for i = 1, #path - 1 do
+    if not path[i]:issued_by(path[i + 1]) then
+      return false
+    end
+  end
+  return true
+end
+
 --- Until when the bundle lets a chain in.
 -- @tparam chain chain as the client sends it
 -- @tparam bundle bundle
@@ -61,11 +99,13 @@ end
 function trust.ends(chain, bundle)
   local latest
   for _, path in ipairs(paths_of(chain, bundle)) do
-    local ends = math.maxinteger
-    for _, certificate in ipairs(path) do
-      ends = math.min(ends, certificate:not_after())
+    if is_signed(path) then
+      local ends = math.maxinteger
+      for _, certificate in ipairs(path) do
+        ends = math.min(ends, certificate:not_after())
+      end
+      latest = math.max(latest or ends, ends)
     end
-    latest = math.max(latest or ends, ends)
   end
   return latest
 end
@@ -167,6 +207,8 @@ local function judge_pathless(chain, bundle, at)
   return false, { code = err.code, reason = reason_of(err, chain) }
 end
 
+local strangers = { no_issuer = true, bad_signature = true, untrusted_root = true }
+
 --- Whether the bundle lets a chain in.
 -- @tparam chain chain as the client sends it
 -- @tparam bundle bundle
@@ -177,7 +219,7 @@ end
 -- @treturn[3] nil
 -- @treturn[3] fault where it cannot be judged
 function trust.judge(chain, bundle, at)
-  local first
+  local best
   for _, path in ipairs(paths_of(chain, bundle)) do
     local why, err = judge_path(path, chain, at)
     if err then
@@ -185,10 +227,13 @@ function trust.judge(chain, bundle, at)
     elseif not why then
       return true
     end
-    first = first or why
+    -- A CA that only bears the name of the issuer says less than what is wrong with the true one.
+    if not best or (strangers[best.code] and not strangers[why.code]) then
+      best = why
+    end
   end
-  if first then
-    return false, first
+  if best then
+    return false, best
   end
   return judge_pathless(chain, bundle, at)
 end

@@ -221,11 +221,31 @@ local function later(...)
   return latest
 end
 
+local function is_known(findings, wanted)
+  for _, finding in ipairs(findings) do
+    if finding.code == wanted.code and finding.fingerprint == wanted.fingerprint then
+      return true
+    end
+  end
+  return false
+end
+
 -- What is wrong with the plan though it can be made: rules of the bundle, replacements that will not do.
 local function judge(self, overlap)
   local findings, err = check_bundle(overlap, { at = self.created, filters = self.filters })
-  if not findings then
+  local last
+  if findings then
+    last, err = check_bundle(self.final, { at = self.created, filters = self.filters })
+  end
+  if not last then
     return nil, err
+  end
+  -- What only the last bundle has: an intermediate whose root goes.
+  for _, finding in ipairs(last) do
+    if finding.severity == "error" and not is_known(findings, finding) then
+      finding.place = "after the last step"
+      findings:add(finding)
+    end
   end
   for _, client in ipairs(self.clients) do
     if client.replacement then
