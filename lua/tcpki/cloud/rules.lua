@@ -18,6 +18,8 @@
 -- `rules.by_code[code]` is a row by its word, `rules.limits` the numbers.
 -- @module tcpki.cloud.rules
 
+local BUNDLES = "https://docs.temporal.io/cloud/certificates#ca-certificates"
+local LEAVES = "https://docs.temporal.io/cloud/certificates#end-entity-certificates"
 local REQUIREMENTS = "https://docs.temporal.io/cloud/certificates#certificate-requirements"
 local ISSUE = "https://docs.temporal.io/cloud/certificates#issue-certificates"
 local CHAINS = "https://docs.temporal.io/cloud/certificates#control-authorization"
@@ -40,25 +42,25 @@ local rules = {
     code = "empty", concerns = "bundle", kind = "refused", severity = "error",
     message = "there is no certificate in it",
     hint = "put the certificate of the CA into it that issues your clients' certificates",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "holds_key", concerns = "bundle", kind = "refused", severity = "error",
     message = "there is a private key among the certificates",
     hint = "remove it, and upload certificates only; if it has left your hands, replace it and whatever it signed",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "too_many_certificates", concerns = "bundle", kind = "refused", severity = "error",
     message = "{count} certificates: a namespace takes at most {limit} (the documentation of 2022 said {old_limit})",
     hint = "remove the CAs whose clients are gone; an intermediate can stay in the chain of its clients",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "too_large", concerns = "bundle", kind = "refused", severity = "error",
     message = "{bytes} bytes: a namespace takes at most 32 KB ({limit} bytes) before base64",
     hint = "write the certificates without text around them (bundle:pem()), use EC keys, remove CAs that are not used",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "duplicate", concerns = "bundle", kind = "advice", severity = "warning",
@@ -70,7 +72,7 @@ local rules = {
     code = "roots_unknown", concerns = "bundle", kind = "advice", severity = "info",
     message = "not checked for well-known public CAs: {reason}",
     hint = "install the package ca-certificates, or name a file of public roots with roots_path",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
 
   -- ---- a certificate of an authority ----
@@ -78,19 +80,19 @@ local rules = {
     code = "not_version_3", concerns = "authority", kind = "refused", severity = "error",
     message = "it is X.509 version {version}, so that it cannot say CA:true",
     hint = "issue it again as version 3: openssl req -x509 with -extensions v3_ca, or tcpki.cloud.authority",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "leaf_in_bundle", concerns = "bundle", kind = "refused", severity = "error",
     message = "it is the certificate of a client, not of a CA",
     hint = "upload the certificate of its issuer, {issuer}; this one goes to the worker",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "not_an_authority", concerns = "authority", kind = "refused", severity = "error",
     message = "{reason}, but it has to say CA:true",
     hint = "issue it again with basicConstraints = critical, CA:true",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "cannot_sign", concerns = "authority", kind = "refused", severity = "error",
@@ -109,7 +111,7 @@ local rules = {
     message = "it {reason}: without certificate filters anybody's certificate of that CA would be let in",
     hint = "use a CA of your own, or set certificate filters first. If it is your own and only installed on this "
       .. "machine as well, name another list with roots_path",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "public_authority_filtered", concerns = "bundle", kind = "advice", severity = "info",
@@ -121,13 +123,13 @@ local rules = {
     code = "issuer_missing", concerns = "bundle", kind = "refused", severity = "error",
     message = "it is no root, and {reason}",
     hint = "add the certificate of {issuer} to the bundle",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "same_subject", concerns = "bundle", kind = "documented", severity = "error",
     message = "{other} has the same subject, letter case aside: a chain with both would be refused",
     hint = "give each CA a name of its own, a successor too: CN=Acme Worker CA 2027",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
 
   -- ---- any certificate ----
@@ -189,33 +191,33 @@ local rules = {
       .. "tcpki.cloud.client",
     note = "temporalio/client-certificate-generation (samples-server tls/client-only) makes such leaves",
     who = RUSTLS_SDKS .. ", which refuse their own certificate of version 1",
-    source = REQUIREMENTS,
+    source = LEAVES,
   },
   {
     code = "leaf_is_authority", concerns = "leaf", kind = "documented", severity = "error",
     message = "it is the certificate of a CA (CA:true), and not of a client",
     hint = "issue a certificate for the client under it, with basicConstraints = critical, CA:false",
-    source = REQUIREMENTS,
+    source = LEAVES,
   },
   {
     code = "leaf_without_constraints", concerns = "leaf", kind = "documented", severity = "error",
     message = "it has no basic constraints, and so does not say CA:false",
     hint = "issue it again with basicConstraints = critical, CA:false",
     note = "certstrap, and samples-server tls/tls-simple and tls-full, make such leaves",
-    source = REQUIREMENTS,
+    source = LEAVES,
   },
   {
     code = "leaf_without_key_usage", concerns = "leaf", kind = "documented", severity = "warning",
     message = "it has no key usage, and so does not say digitalSignature",
     hint = "issue it again with keyUsage = critical, digitalSignature when it is renewed",
     note = "tcld makes such leaves",
-    source = REQUIREMENTS,
+    source = LEAVES,
   },
   {
     code = "leaf_without_signature", concerns = "leaf", kind = "refused", severity = "error",
     message = "its key usage ({usages}) leaves out digitalSignature",
     hint = "issue it again with keyUsage = critical, digitalSignature",
-    source = REQUIREMENTS,
+    source = LEAVES,
   },
   {
     code = "leaf_without_client_auth", concerns = "leaf", kind = "refused", severity = "error",
@@ -247,7 +249,7 @@ local rules = {
     code = "same_name", concerns = "chain", kind = "refused", severity = "error",
     message = "{other} in its chain has the same distinguished name, letter case aside",
     hint = "give each certificate from the leaf to the root a name of its own, for example a CN beside the O",
-    source = REQUIREMENTS,
+    source = LEAVES,
   },
   {
     code = "names_encoded_differently", concerns = "chain", kind = "refused", severity = "error",
@@ -288,7 +290,7 @@ local rules = {
     message = "the key is encrypted",
     hint = "decrypt it for the worker: openssl pkcs8 -topk8 -nocrypt -in FILE -out NEW; keep it at mode 0600",
     who = "every SDK: none can ask for a passphrase",
-    source = REQUIREMENTS,
+    source = BUNDLES,
   },
   {
     code = "traditional_key", concerns = "key", kind = "sdk", severity = "warning",

@@ -65,6 +65,12 @@ local function find_issuer(self, one)
       return other
     end
   end
+  -- One that may not sign has issued nothing, for libcrypto; it is the one to speak of all the same.
+  for _, other in ipairs(self.by_bytes[one.issuer_der] or {}) do
+    if not other:may_sign() and other ~= one then
+      return other
+    end
+  end
 end
 
 --- The certificate of the bundle that issued an authority.

@@ -66,7 +66,7 @@ local function judge(one, all, state, add)
   if reason then
     add(state.filtered and "public_authority_filtered" or "public_authority", { reason = reason })
   end
-  reason = issuer_fault(one, all)
+  reason = not one.damage and issuer_fault(one, all)
   if reason then
     add("issuer_missing", { reason = reason, issuer = tostring(one.certificate:issuer()) })
   end
@@ -98,7 +98,7 @@ end
 -- The text that a bundle was read from, while it still holds just that.
 local function source_of(certificates)
   local source = certificates:source()
-  if source then
+  if source and source:byte() ~= 0x30 then -- DER is not what is uploaded
     local lines, count = lines_of(source)
     for _, one in ipairs(certificates) do
       count = count - (lines[one:der()] and 1 or math.huge)

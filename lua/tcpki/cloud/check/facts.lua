@@ -50,6 +50,12 @@ function methods:is_authority()
   return self.constraints ~= nil and self.constraints.ca
 end
 
+--- Whether anything that it signs can verify.
+-- @treturn boolean
+function methods:may_sign()
+  return self:is_authority() and (self.usage == nil or self.usages.key_cert_sign == true)
+end
+
 --- Whether issuer and subject are the same bytes.
 -- @treturn boolean
 function methods:is_self_issued()
