@@ -98,11 +98,11 @@ describe("tcpki.cloud.filters", function()
     end)
 
     it("takes one * at the beginning or the end, and never alone", function()
-      for _, value in ipairs { "*.example.com", "Example Code*", "* ", "plain" } do
+      for _, value in ipairs { "*.example.com", "Example Code*", "plain" } do
         assert(filters.new { { common_name = value } })
       end
       for value, words in pairs {
-        ["*"] = "alone", [".*example.*"] = "more than one", ["*a*"] = "more than one", ["**"] = "more than one",
+        ["*"] = "alone", ["* "] = "alone", [".*example.*"] = "more than one", ["*a*"] = "more than one", ["**"] = "more than one",
         [".example*."] = "middle", ["code.*.com"] = "middle",
       } do
         local err = expect.fault("bad_wildcard", filters.new { { subject_alternative_name = value } })

@@ -9,6 +9,7 @@
 local accepted = require "tcpki.cloud.accepted"
 local bundles = require "tcpki.bundle"
 local fault = require "tcpki.fault"
+local fields = require "tcpki.cloud.fields"
 local options = require "tcpki.options"
 
 local commands = {}
@@ -57,19 +58,12 @@ local function join(first, ...)
   return table.move({ ... }, 1, select("#", ...), #first + 1, { table.unpack(first) })
 end
 
-local fields = {
-  { "common_name", "--common-name" },
-  { "organization", "--organization" },
-  { "organizational_unit", "--organizational-unit" },
-  { "subject_alternative_name", "--subject-alternative-name" },
-}
-
 local function filter_words(first, row)
   local words = { table.unpack(first) }
   for _, field in ipairs(fields) do
-    if row[field[1]] then
-      words[#words + 1] = field[2]
-      words[#words + 1] = row[field[1]]
+    if row[field.name] then
+      words[#words + 1] = field.flag
+      words[#words + 1] = row[field.name]
     end
   end
   return words
@@ -77,19 +71,12 @@ end
 
 -- What stands in one filters object and not in the other.
 local function only_in(these, others)
-  local function key(row)
-    local values = {}
-    for i, field in ipairs(fields) do
-      values[i] = row[field[1]] or ""
-    end
-    return table.concat(values, "\0")
-  end
   local known, rows = {}, {}
   for _, row in ipairs(others) do
-    known[key(row)] = true
+    known[fields.key(row)] = true
   end
   for _, row in ipairs(these) do
-    if not known[key(row)] then
+    if not known[fields.key(row)] then
       rows[#rows + 1] = row
     end
   end

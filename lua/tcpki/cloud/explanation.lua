@@ -2,6 +2,7 @@
 -- @module tcpki.cloud.explanation
 -- @local
 
+local pattern = require "tcpki.cloud.pattern"
 local report = require "tcpki.report"
 
 local explanation = {}
@@ -32,25 +33,24 @@ local function distance(a, b)
 end
 
 -- What of a value a pattern looks at.
-local function part(pattern, text)
-  if pattern.kind == "prefix" then
-    return text:sub(1, #pattern.text)
-  elseif pattern.kind == "suffix" then
-    return text:sub(-#pattern.text)
+local function part(compiled, text)
+  if compiled.kind == "prefix" then
+    return text:sub(1, #compiled.text)
+  elseif compiled.kind == "suffix" then
+    return text:sub(-#compiled.text)
   end
   return text
 end
 
 --- The value that comes nearest to a pattern; of several the first.
--- @tparam table pattern `kind` and `text`
+-- @tparam table compiled
 -- @tparam {string,…} values
--- @tparam function fold of letters
 -- @treturn ?string nil where there is no value
 -- @treturn ?integer how far it is
-function explanation.nearest(pattern, values, fold)
+function explanation.nearest(compiled, values)
   local nearest, least
   for _, value in ipairs(values) do
-    local far = distance(pattern.text, part(pattern, fold(value)))
+    local far = distance(compiled.text, part(compiled, pattern.fold(value)))
     if not least or far < least then
       nearest, least = value, far
     end

@@ -18,8 +18,10 @@
 local core = require "tcpki.core"
 local explanation = require "tcpki.cloud.explanation"
 local fault = require "tcpki.fault"
+local fields = require "tcpki.cloud.fields"
 local json = require "tcpki.cloud.json"
 local options = require "tcpki.options"
+local pattern = require "tcpki.cloud.pattern"
 local people = require "tcpki.cloud.clients"
 
 local filters = {}
@@ -30,49 +32,9 @@ filters.LIMIT = 25
 local methods = {}
 local metatable = { __name = "tcpki.cloud.filters", __index = methods }
 
--- As the Cloud's documentation lists them; `attribute` is the field of the subject.
-local fields = {
-  { name = "common_name", word = "commonName", attribute = "CN" },
-  { name = "organization", word = "organization", attribute = "O" },
-  { name = "organizational_unit", word = "organizationalUnit", attribute = "OU" },
-  { name = "subject_alternative_name", word = "subjectAlternativeName" },
-}
-
-local by_word, words, known = {}, {}, {}
-for i, field in ipairs(fields) do
-  by_word[field.word] = field
-  words[i] = field.word
+local known = {}
+for _, field in ipairs(fields) do
   known[field.name] = "string"
-end
-
--- Not string.lower: what that does hangs on the locale of the program.
-local function fold(text)
-  return (text:gsub("[A-Z]", function(letter)
-    return string.char(letter:byte() + 32)
-  end))
-end
-
-local function compile(value)
-  local text = fold(value)
-  if text:sub(1, 1) == "*" then
-    return { kind = "suffix", text = text:sub(2) }
-  elseif text:sub(-1) == "*" then
-    return { kind = "prefix", text = text:sub(1, -2) }
-  end
-  return { kind = "whole", text = text }
-end
-
-local function wildcard_fault(value)
-  local _, stars = value:gsub("%*", "")
-  if stars == 0 then
-    return nil
-  elseif value == "*" then
-    return "a * alone is not allowed", "name what all your certificates have in common, or leave the field out"
-  elseif stars > 1 then
-    return "more than one *", "keep one, at the beginning or at the end"
-  elseif value:sub(1, 1) ~= "*" and value:sub(-1) ~= "*" then
-    return "the * is in the middle", "put it at the beginning or at the end"
-  end
 end
 
 local function refuse(code, number, message, hint)
@@ -85,24 +47,16 @@ local function check_row(row, number)
     if value and not utf8.len(value) then
       return refuse("bad_filters", number, field.word .. " is not UTF-8", "write it as UTF-8")
     end
-    local message, hint = wildcard_fault(value or "")
+    local message, hint = pattern.fault(value or "")
     if message then
       return refuse("bad_wildcard", number, ("%s %q: %s"):format(field.word, value, message), hint)
     end
   end
   if next(row) == nil then
     return refuse("empty_filter", number, "certificate filter must have at least one field set",
-      "set at least one of " .. table.concat(words, ", ") .. ", or remove the filter")
+      "set at least one of " .. table.concat(fields.words, ", ") .. ", or remove the filter")
   end
   return true
-end
-
-local function identity(row)
-  local values = {}
-  for i, field in ipairs(fields) do
-    values[i] = row[field.name] or ""
-  end
-  return table.concat(values, "\0")
 end
 
 -- rows: arrays of tables from field to string. A blank value is one that is not set.
@@ -114,14 +68,14 @@ local function make(rows)
       local value = given[field.name]
       if value and value:find "%S" then
         row[field.name] = value
-        table.insert(patterns, { field = field, wanted = value, pattern = compile(value) })
+        table.insert(patterns, { field = field, wanted = value, pattern = pattern.compile(value) })
       end
     end
     local fine, err = check_row(row, number)
     if not fine then
       return nil, err
     end
-    local key = identity(row)
+    local key = fields.key(row)
     if seen[key] then
       return refuse("duplicate_filter", number, ("it is the same as filter %d"):format(seen[key]), "remove one of them")
     end
@@ -167,9 +121,9 @@ end
 
 -- Go's reader takes a name in any case, and drops a name that it does not know without a word.
 local function unknown(number, name)
-  local hint = "the fields are " .. table.concat(words, ", ")
-  for _, word in ipairs(words) do
-    if fold(word) == fold(name):gsub("[_-]", "") then
+  local hint = "the fields are " .. table.concat(fields.words, ", ")
+  for _, word in ipairs(fields.words) do
+    if pattern.fold(word) == pattern.fold(name):gsub("[_-]", "") then
       hint = "write " .. word
     end
   end
@@ -190,7 +144,7 @@ local function row_of(object, number)
   end
   table.sort(names)
   for _, name in ipairs(names) do
-    local field, value = by_word[name], object[name]
+    local field, value = fields.by_word[name], object[name]
     if not field then
       return unknown(number, name)
     elseif type(value) ~= "string" then
@@ -268,7 +222,7 @@ function methods:json()
     end
     rows[number] = object
   end
-  return json.write({ filters = rows }, words) .. "\n"
+  return json.write({ filters = rows }, fields.words) .. "\n"
 end
 
 --- The filters as `filters.new` takes them.
@@ -299,53 +253,6 @@ function metatable:__tostring()
   return ("tcpki.cloud.filters (%d filter%s)"):format(#self, #self == 1 and "" or "s")
 end
 
-local named_types = { dns = true, email = true, uri = true, ip = true }
-
--- The values that a certificate has of a field.
-local function values_of(certificate, field)
-  local values = {}
-  local entries, err
-  if field.attribute then
-    entries, err = certificate:subject()
-  else
-    entries, err = certificate:subject_alt_names()
-    if not entries and not err then
-      return values
-    end
-  end
-  if not entries then
-    return nil, err
-  end
-  for _, entry in ipairs(entries) do
-    if entry.type == field.attribute or (not field.attribute and named_types[entry.type]) then
-      values[#values + 1] = entry.value
-    end
-  end
-  return values
-end
-
--- Reads each field of a certificate once.
-local function reader(certificate)
-  local read = {}
-  return function(field)
-    local err
-    if not read[field] then
-      read[field], err = values_of(certificate, field)
-    end
-    return read[field], err
-  end
-end
-
-local function fits(pattern, value)
-  local text = fold(value)
-  if pattern.kind == "whole" then
-    return text == pattern.text
-  elseif pattern.kind == "prefix" then
-    return text:sub(1, #pattern.text) == pattern.text
-  end
-  return #text >= #pattern.text and text:sub(#text - #pattern.text + 1) == pattern.text
-end
-
 local function match(patterns, read)
   for _, condition in ipairs(patterns) do
     local values, err = read(condition.field)
@@ -354,7 +261,7 @@ local function match(patterns, read)
     end
     local found = false
     for _, value in ipairs(values) do
-      found = found or fits(condition.pattern, value)
+      found = found or pattern.fits(condition.pattern, value)
     end
     if not found then
       return false
@@ -376,7 +283,7 @@ function methods:matches(leaf)
   if #self == 0 then
     return true
   end
-  local read = reader(people.leaf_of(leaf))
+  local read = fields.reader(people.leaf_of(leaf))
   for number, patterns in ipairs(self.compiled) do
     local matched, err = match(patterns, read)
     if matched == nil then
@@ -399,7 +306,7 @@ end
 function methods:explain(leaf)
   options.expect("filters:explain", "leaf", leaf, CERTIFICATE)
   local certificate = people.leaf_of(leaf)
-  local read = reader(certificate)
+  local read = fields.reader(certificate)
   local list = { subject = tostring(certificate:subject()), matches = #self == 0 }
   for number, patterns in ipairs(self.compiled) do
     local row = { matches = true, fields = {} }
@@ -411,11 +318,11 @@ function methods:explain(leaf)
       local field = { field = condition.field.name, word = condition.field.word, wanted = condition.wanted,
         had = values, matches = false }
       for _, value in ipairs(values) do
-        field.matches = field.matches or fits(condition.pattern, value)
+        field.matches = field.matches or pattern.fits(condition.pattern, value)
       end
       if not field.matches then
         row.matches = false
-        field.nearest, field.distance = explanation.nearest(condition.pattern, values, fold)
+        field.nearest, field.distance = explanation.nearest(condition.pattern, values)
       end
       table.insert(row.fields, field)
     end
