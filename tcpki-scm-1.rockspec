@@ -24,6 +24,7 @@ supported_platforms = { "unix" }
 
 dependencies = {
   "lua >= 5.4, < 5.6",
+  "lua-cjson >= 2.1", -- tcpki.cloud
 }
 
 external_dependencies = {
@@ -32,7 +33,6 @@ external_dependencies = {
 
 test_dependencies = {
   "busted >= 2.1",
-  "lua-cjson >= 2.1",
   "lyaml >= 6.2",
 }
 

@@ -102,7 +102,8 @@ describe("tcpki.cloud.filters", function()
         assert(filters.new { { common_name = value } })
       end
       for value, words in pairs {
-        ["*"] = "alone", ["* "] = "alone", [".*example.*"] = "more than one", ["*a*"] = "more than one", ["**"] = "more than one",
+        ["*"] = "alone", ["* "] = "alone",
+        [".*example.*"] = "more than one", ["*a*"] = "more than one", ["**"] = "more than one",
         [".example*."] = "middle", ["code.*.com"] = "middle",
       } do
         local err = expect.fault("bad_wildcard", filters.new { { subject_alternative_name = value } })
