@@ -185,6 +185,28 @@ local function cause(...)
   return ask(...).cause
 end
 
+-- DescribeNamespace of each, as a client of HTTP/2 sends it that does not listen: RFC 9113, RFC 7541 6.2.2.
+local function http2_calls(...)
+  local function frame(kind, flags, stream, payload)
+    return string.pack(">I3BBI4", #payload, kind, flags, stream) .. payload
+  end
+  local headers = {}
+  for i, header in ipairs {
+    { ":method", "POST" }, { ":scheme", "https" }, { ":authority", "localhost" },
+    { ":path", "/temporal.api.workflowservice.v1.WorkflowService/DescribeNamespace" },
+    { "te", "trailers" }, { "content-type", "application/grpc" },
+  } do
+    headers[i] = "\0" .. string.pack("s1s1", header[1], header[2])
+  end
+  local frames = { "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, 0, "") }
+  for i, namespace in ipairs { ... } do
+    local message = string.pack("Bs1", 10, namespace) -- field 1
+    table.insert(frames, frame(1, 4, 2 * i - 1, table.concat(headers)))
+    table.insert(frames, frame(0, 1, 2 * i - 1, string.pack(">Bs4", 0, message)))
+  end
+  return table.concat(frames)
+end
+
 describe("the embedded frontend as Temporal Cloud", function()
   it("shows each certificate the namespace that accepts its CA, and no other", function()
     local server <close> = cloud_frontend()
@@ -255,6 +277,37 @@ describe("the embedded frontend as Temporal Cloud", function()
     local alone = { chain = assert(tcpki.chain.new { leaf.certificate }), key = leaf.key }
     assert.equal("ok", cause(server, alone, orders))
     assert.equal("permission_denied", cause(server, alone, payments))
+  end)
+
+  it("follows the chain of a client that resumes its session, and so sends none", function()
+    local directory = temporary.directory()
+    finally(function() directory:remove() end)
+    local middle = assert(pki.client_ca:subordinate { common_name = "Middle CA", days = 30 })
+    local leaf = assert(middle:issue { common_name = "worker", usage = "client", days = 10 })
+    local files = ("-cert %s -cert_chain %s -key %s"):format(directory:file("leaf.pem", leaf.certificate:pem()),
+      directory:file("chain.pem", middle.certificate:pem()), directory:file("key.pem", leaf.key:pem()))
+    local server <close> = cloud_frontend()
+    -- Calls for both namespaces, and hangs up once both are answered: with a description and with a denial.
+    local function call(flags)
+      local output = directory:path "output"
+      os.execute(([[: >%s; {
+        cat %s
+        tries=0
+        until grep -a -q active %s && grep -a -q unauthorized %s || [ $tries = 600 ]
+        do tries=$((tries + 1)); sleep 0.1; done
+      } | openssl s_client -connect %s -alpn h2 %s %s >%s 2>&1]]):format(output,
+        directory:file("calls", http2_calls(payments, orders)), output, output, server:address(), files, flags, output))
+      return temporary.content(output)
+    end
+    local session = directory:path "session"
+    local first = call("-sess_out " .. session)
+    local again = call("-sess_in " .. session)
+    assert.matches("\nNew, TLSv1.3", first, 1, true)
+    assert.matches("\nReused, TLSv1.3", again, 1, true)
+    for _, output in ipairs { first, again } do
+      assert.matches(payments .. "\16\1", output, 1, true)
+      assert.matches("Request unauthorized.", output, 1, true)
+    end
   end)
 
   it("takes other CAs and filters of a namespace, and leaves the rest as it was", function()

@@ -14,7 +14,8 @@
 */
 typedef struct gate {
     pthread_mutex_t lock;
-    admission *rules; /* NULL: everybody may see everything */
+    admission *rules;               /* NULL: everybody may see everything */
+    STACK_OF(X509) * intermediates; /* that clients sent in full handshakes */
 } gate;
 
 /* Without rules. */
