@@ -30,6 +30,9 @@ local csr = assert(tcpki.csr.new {
 local csr_pem = csr:pem()
 local encrypted_pem = assert(key:pem { passphrase = "secret", format = "traditional" })
 local crl_pem = assert(authority:crl { at = now, days = 30 }):pem()
+local pfx = assert(tcpki.pkcs12.new { key = leaf.key, chain = leaf.chain, name = "worker" })
+local pfx_options = { passphrase = "secret", iterations = 1, profile = "modern" }
+local pfx_bytes = assert(pfx:der(pfx_options))
 local bundle_pem = authority.certificate:pem() .. certificate_pem
 
 -- Every field by itself: `a() and b()` would lose the fault of the first.
@@ -98,6 +101,18 @@ local cases = {
     assert(tcpki.file.exchange(directory .. "/file", directory .. "/other"))
   end },
   { "key:write", function() assert(key:write(directory .. "/key", { overwrite = true })) end },
+  { "pkcs12:der", function() assert(pfx:der(pfx_options)) end },
+  { "pkcs12:der in the clear", function() assert(pfx:der { profile = "passwordless" }) end },
+  { "pkcs12:write", function()
+    assert(pfx:write(directory .. "/pfx", { passphrase = "secret", iterations = 1, overwrite = true }))
+  end },
+  { "pkcs12.parse", function()
+    assert(assert(tcpki.pkcs12.parse(pfx_bytes, { passphrase = "secret" })):entries())
+  end },
+  { "pkcs12.parse with another passphrase", function()
+    local made, fault = tcpki.pkcs12.parse(pfx_bytes, { passphrase = "é" })
+    if made ~= nil or fault.code ~= "bad_passphrase" then error(fault, 0) end
+  end },
   { "a fault", function()
     local made, fault = tcpki.certificate.parse "nothing of the kind"
     if made ~= nil or fault.code ~= "not_pem" then error(fault, 0) end
