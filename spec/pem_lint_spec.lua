@@ -27,7 +27,7 @@ describe("tcpki.pem.lint", function()
     ["cr"] = "line_cr", ["crcrlf"] = "line_crcrlf", ["crlf"] = "line_crlf", ["double-newline"] = "blank_inside",
     ["indent-4"] = "line_prefix", ["quoted-mail"] = "line_prefix", ["double-quotes"] = "quotes",
     ["key-equals"] = "name_prefix", ["json"] = "json_string", ["url"] = "url_escapes", ["html"] = "html_escapes",
-    ["plus-to-space"] = "inner_blanks", ["trailing-space"] = "trailing_spaces", ["trailing-tab"] = "trailing_tabs",
+    ["plus-to-space"] = "plus_signs", ["trailing-space"] = "trailing_spaces", ["trailing-tab"] = "trailing_tabs",
     ["no-final-newline"] = "end_unterminated", ["bare-der"] = "der", ["twice"] = "duplicate",
     ["reversed"] = "chain_order",
   }

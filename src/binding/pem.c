@@ -228,8 +228,21 @@ static int pem_scan(lua_State *L) {
     return 1;
 }
 
-static const luaL_Reg functions[] = {
-    {"scan", pem_scan}, {"blocks", pem_blocks}, {"encode", pem_encode}, {NULL, NULL}};
+/* encoding(text): that of pem.scan, without the rest of the description. */
+static int pem_encoding(lua_State *L) {
+    size_t length = 0;
+    size_t mark = 0;
+    const char *text = check_text(L, 1, &length);
+    lua_pushstring(L, pki_pem_encoding(text, length, &mark));
+    lua_pushinteger(L, (lua_Integer)mark);
+    return 2;
+}
+
+static const luaL_Reg functions[] = {{"scan", pem_scan},
+                                     {"blocks", pem_blocks},
+                                     {"encode", pem_encode},
+                                     {"encoding", pem_encoding},
+                                     {NULL, NULL}};
 
 void pem_open(lua_State *L) {
     luaL_newlib(L, functions);

@@ -21,6 +21,9 @@ static const struct {
     [PKI_PEM_BEGIN_PREFIXED] = {"the BEGIN line does not start at the beginning of its line",
                                 "remove what stands before it: most readers skip such a block in "
                                 "silence"},
+    [PKI_PEM_BEGIN_AFTER_CR] = {"a CR without its LF stands before the BEGIN line",
+                                "convert the line ends to LF: most readers skip such a block in "
+                                "silence"},
     [PKI_PEM_BEGIN_UNCLOSED] = {"the BEGIN line lacks its closing dashes", NULL},
     [PKI_PEM_BEGIN_LABEL] = {"the label of the BEGIN line is unusable", NULL},
     [PKI_PEM_BEGIN_TRAILED] = {"the BEGIN line goes on after its dashes",

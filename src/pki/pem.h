@@ -25,6 +25,7 @@
     /* of the BEGIN line */                  \
     X(BEGIN_INDENTED, "begin_indented")      \
     X(BEGIN_PREFIXED, "begin_prefixed")      \
+    X(BEGIN_AFTER_CR, "begin_after_cr")      \
     X(BEGIN_UNCLOSED, "begin_unclosed")      \
     X(BEGIN_LABEL, "begin_label")            \
     X(BEGIN_BLANKS, "begin_blanks")          \

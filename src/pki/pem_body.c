@@ -127,7 +127,9 @@ typedef struct body {
         blank; /* blank lines of which is not known yet whether a line with content follows */
 } body;
 
-static void read_body_line(pki_pem_scanner *scanner, pki_pem_part *part, body *state, size_t end) {
+static void read_body_line(pki_pem_scanner *scanner, pki_pem_part *part, body *state,
+                           const pem_line *here) {
+    size_t end = here->end;
     /* Digits alone, as nearly all lines have, in groups; what is left of the line one by one. */
     size_t digits = pki_base64_add_groups(&state->base64, scanner->text + scanner->position,
                                           end - scanner->position);
@@ -148,6 +150,9 @@ static void read_body_line(pki_pem_scanner *scanner, pki_pem_part *part, body *s
             pem_note(scanner, part, base64_notes[wrong], at);
             state->damaged = true;
         }
+    }
+    if (!content && here->ending < 0) {
+        return; /* what indents the END line is no blank line */
     }
     if (!content) {
         if (state->first) {
@@ -182,8 +187,22 @@ static void read_body_line(pki_pem_scanner *scanner, pki_pem_part *part, body *s
     }
 }
 
+static bool is_encrypted(pki_view headers) {
+    static const char word[] = "ENCRYPTED";
+    enum { LENGTH = sizeof word - 1 };
+    for (size_t i = 0; i + LENGTH <= headers.length; i++) {
+        if (memcmp(headers.data + i, word, LENGTH) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The bytes after the one object that a block is to hold. */
 static void note_trailing(const pki_pem_scanner *scanner, pki_pem_part *part) {
+    if (is_encrypted(part->headers)) {
+        return; /* what looks like an object there is chance */
+    }
     pki_view view = {part->der.data, part->der.length};
     pki_view content;
     if (der_expect(&view, DER_SEQUENCE, &content) && view.length > 0) {
@@ -227,7 +246,7 @@ bool pem_read_body(pki_pem_scanner *scanner, pki_pem_part *part, size_t stop, pk
             here = (pem_line){stop, stop, -1};
         }
         if (here.end > scanner->position || here.ending >= 0) {
-            read_body_line(scanner, part, &state, here.end);
+            read_body_line(scanner, part, &state, &here);
         }
         state.first = false;
         pem_advance(scanner, part, &here);

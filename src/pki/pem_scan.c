@@ -162,6 +162,10 @@ static size_t read_begin(const pki_pem_scanner *scanner, pki_pem_part *part, siz
 static void note_before_begin(const pki_pem_scanner *scanner, pki_pem_part *part, size_t at) {
     size_t begin = scanner->line_begin;
     if (at == begin) {
+        /* Most readers know LF alone: for them BEGIN stands within the line. */
+        if (at > 0 && scanner->text[at - 1] == '\r') {
+            pem_note(scanner, part, PKI_PEM_BEGIN_AFTER_CR, at);
+        }
         return;
     }
     if (begin == 0 && at == 3 && is_at(scanner, 0, at, "\xef\xbb\xbf", 3)) {

@@ -77,6 +77,10 @@ local cases = {
     local roots = assert(tcpki.bundle.new { authority.certificate })
     assert(leaf.chain:verify { roots = roots, purpose = "client", at = now + day })
   end },
+  { "pem.scan", function() assert(tcpki.pem.scan(encrypted_pem .. chain_pem)) end },
+  { "pem.blocks", function() assert(tcpki.pem.blocks(chain_pem)) end },
+  { "pem.lint", function() assert(tcpki.pem.lint(bundle_pem:gsub("\n", "\\n"), { expect = "chain" })) end },
+  { "pem.repair", function() assert(tcpki.pem.repair((chain_pem:gsub("\n", "\r")))) end },
   { "bundle.parse", function() assert(tcpki.bundle.parse(bundle_pem)) end },
   { "bundle.new", function()
     assert(assert(tcpki.bundle.new { certificate, authority.certificate }):pem())

@@ -9,13 +9,17 @@ local pem = {
   encode = core.pem.encode,
 }
 
-local rooms = { lint = "tcpki.pem.lint", repair = "tcpki.pem.repair", quote = "tcpki.pem.quote",
-  verdicts = "tcpki.pem.verdicts" }
+-- Loaded at the first use: the module, and the name of the function in it where the module is not the function.
+local rooms = {
+  lint = { "tcpki.pem.lint", "text" }, lint_file = { "tcpki.pem.lint", "file" }, repair = { "tcpki.pem.repair" },
+  quote = { "tcpki.pem.quote" }, verdicts = { "tcpki.pem.verdicts" },
+}
 
 return setmetatable(pem, {
   __index = function(self, name)
     if rooms[name] then
-      self[name] = require(rooms[name])
+      local room, part = require(rooms[name][1]), rooms[name][2]
+      self[name] = part and room[part] or room
       return self[name]
     end
   end,

@@ -77,6 +77,57 @@ function kind.label(der)
   end
 end
 
+--- The objects that some bytes are, one behind the other and nothing else.
+-- @tparam string bytes
+-- @treturn ?table `{ { label =, der = }, … }`; nil where there is anything else among them
+function kind.objects(bytes)
+  local objects, at = {}, 1
+  while at <= #bytes do
+    local length = kind.length(bytes:sub(at, at + 5))
+    local der = length and at + length - 1 <= #bytes and bytes:sub(at, at + length - 1)
+    local label = der and kind.label(der)
+    if not label then
+      return nil
+    end
+    objects[#objects + 1] = { label = label, der = der }
+    at = at + length
+  end
+  return #objects > 0 and objects or nil
+end
+
+local MOST_CANDIDATES = 64 -- each is copied to be looked at
+
+--- Whether an object of ours lies among some bytes, as bare DER.
+-- @tparam string bytes
+-- @treturn ?integer where it begins, or where the search was given up
+-- @treturn ?string its label; nil where the search was given up
+function kind.find(bytes)
+  local count, at = 0, 1
+  while true do
+    at = bytes:find("0[\x20-\x84]", at)
+    if not at then
+      return nil
+    end
+    local length = kind.length(bytes:sub(at, at + 5))
+    if length and at + length - 1 <= #bytes then
+      count = count + 1
+      local label = kind.label(bytes:sub(at, at + length - 1))
+      if label or count > MOST_CANDIDATES then
+        return at, label
+      end
+    end
+    at = at + 1
+  end
+end
+
+--- A label as it may be shown: one that is nothing but capitals. A line of armour whose end was lost may have part of
+-- a key for its label.
+-- @tparam string label
+-- @treturn string
+function kind.shown(label)
+  return #label <= 32 and label:find "^%u[%u%d ]*$" and label or "block of an odd label"
+end
+
 local families = {
   ["CERTIFICATE"] = "certificate",
   ["X509 CERTIFICATE"] = "certificate",

@@ -1,476 +1,343 @@
 --- What people and programs wrap around PEM, and how it is undone: one row a layer.
 --
--- A layer knows whether a text wears it and what is beneath. `undo` gives nil where the meaning is not certain.
--- Sources: facts of measured clients (pem.md), Temporal's connection guide ("whitespace sensitive"),
+-- Sources: measured readers (test/readers/README.md), Temporal's connection guide ("whitespace sensitive"),
 -- sdk-java#1825, sdk-rust#720, temporal-ruby#260.
 -- @module tcpki.pem.layers
 
+local core = require "tcpki.core"
+local encodings = require "tcpki.pem.encodings"
 local kind = require "tcpki.pem.kind"
+local lines = require "tcpki.pem.lines"
+local plus = require "tcpki.pem.plus"
+local rules = require "tcpki.pem.rules"
 
 local layers = {}
 
-local BEGIN = "%-%-%-%-%-BEGIN "
+local SHORTEST_BASE64 = 64 -- digits; less than that is a word
 
-local digits = {}
-do
-  local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-  for i = 1, 64 do
-    digits[alphabet:byte(i)] = i - 1
+local function take_wide(width)
+  return function(text)
+    local beneath, name = encodings.wide(text)
+    if name and name:find(width, 1, true) then
+      return beneath or false, 1
+    end
   end
 end
 
--- Base64 without blanks; nil where it is not whole.
-local function decode_base64(text)
-  local body, pads = text:match "^([%w+/]*)(=*)$"
-  if not body or #pads > 2 or (#body + #pads) % 4 ~= 0 or #body == 0 then
+local function take_base64(text)
+  local bare = text:gsub("[%s\"']", "")
+  if #bare > SHORTEST_BASE64 and (bare:find "^LS0tLS1CRUdJTi" or bare:find "^TFMwdExTMUNSVWRK"
+    or bare:find "^VEZNd2RFeFRNVU5TVldSS") then
+    return encodings.base64(bare) or false, 1
+  end
+end
+
+local function take_hex(text)
+  local first = text:match "^%s*(%x%x[:%s]?%x%x)"
+  first = first and first:gsub("[:%s]", "")
+  if not first or not (first:find "^30[8]%x" or first == "2d2d" or first == "2D2D") or text:find "[^%x:%s]" then
     return nil
   end
-  local out = {}
-  local accumulator, bits = 0, 0
-  for i = 1, #body do
-    accumulator = (accumulator << 6 | digits[body:byte(i)]) & 0xffffff
-    bits = bits + 6
-    if bits >= 8 then
-      bits = bits - 8
-      out[#out + 1] = string.char(accumulator >> bits & 0xff)
-    end
-  end
-  return table.concat(out)
+  local bare = text:gsub("[:%s]", "")
+  local bytes = encodings.hex(bare)
+  return bytes and (first:find "^2" or kind.length(bytes) == #bytes) and bytes or false, 1
 end
 
--- The text without what of the class stands at its end. A pattern with + before $ tries again at each place of a run,
--- which makes it quadratic; here and below each run is looked at once.
-local function without_tail(text, class)
-  local last = #text
-  while last > 0 and text:find(class, last) do
-    last = last - 1
-  end
-  return text:sub(1, last)
-end
-
-local function line_of(text, at)
-  local _, count = text:sub(1, at - 1):gsub("\n", "")
-  return count + 1
-end
-
--- UTF-16 with a byte-order mark, or with NULs where ASCII has its high bytes.
-local function utf16_order(text)
-  if text:sub(1, 2) == "\xff\xfe" or text:find("^%-%z%-%z%-%z") then
-    return "little"
-  elseif text:sub(1, 2) == "\xfe\xff" or text:find("^%z%-%z%-%z%-") then
-    return "big"
+local function take_data_url(text)
+  local body = text:sub(1, 200):match "^%s*data:[^,%s]*;base64,()"
+  if body then
+    return text:sub(body), 1
   end
 end
 
-local function from_utf16(text)
-  local order = utf16_order(text)
-  local start = text:find("^[\xff\xfe]") and 3 or 1
-  if (#text - start + 1) % 2 ~= 0 then
-    return nil
-  end
-  local out = {}
-  for i = start, #text - 1, 2 do
-    local code = string.unpack(order == "little" and "<I2" or ">I2", text, i)
-    if code >= 0xd800 and code <= 0xdfff then
-      return nil
-    end
-    out[#out + 1] = utf8.char(code)
-  end
-  return table.concat(out)
-end
-
-local function unescape_json(body)
-  local simple = { n = "\n", r = "\r", t = "\t", b = "\b", f = "\f", ["/"] = "/", ["\\"] = "\\", ['"'] = '"' }
-  local certain = true
-  -- In one pass: what an escaped backslash stands before is no escape.
-  local text = body:gsub("\\(u?)(.?)(%x?%x?%x?)", function(u, first, rest)
-    local code = u == "u" and #rest == 3 and first:find "%x" and tonumber(first .. rest, 16)
-    if code and (code < 0xd800 or code > 0xdfff) then
-      return utf8.char(code)
-    elseif u == "" and simple[first] then
-      return simple[first] .. rest
-    end
-    certain = false
-  end)
-  return certain and text or nil
-end
-
-local function hex_pairs(text)
-  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
-end
-
-local entities = {
-  amp = "&", plus = "+", equals = "=", sol = "/", hyphen = "-", dash = "-", nbsp = " ", NewLine = "\n", Tab = "\t",
-  quot = '"', lt = "<", gt = ">", lowbar = "_",
-}
-
--- The character of a number in digits, or nil where there is none.
-local function character(digits_of_it, base)
-  local significant = digits_of_it:gsub("^0+", "")
-  local code = #significant <= 7 and tonumber("0" .. significant, base)
-  return code and code <= 0x10ffff and utf8.char(code) or nil
-end
-
-local function undo_html(text)
-  text = text:gsub("<[bB][rR]%s*/?>", "\n")
-  text = text:gsub("&#[xX](%x+);", function(hex) return character(hex, 16) end)
-  text = text:gsub("&#(%d+);", function(number) return character(number, 10) end)
-  return (text:gsub("&(%a+);", entities))
-end
-
--- The same characters before every line that is not empty, or a number that counts the lines.
-local function common_prefix(text)
-  local prefix
-  for line in text:gmatch "[^\r\n]+" do
-    if line:find "%S" then
-      local own = line:match "^[ \t>|#*]*" -- what quotes, comments and indentation are made of
-      if not prefix then
-        prefix = own
-      else
-        local length = 0
-        while length < #prefix and length < #own and prefix:byte(length + 1) == own:byte(length + 1) do
-          length = length + 1
-        end
-        prefix = prefix:sub(1, length)
-      end
-      if prefix == "" then
-        return nil
-      end
-    end
-  end
-  return prefix
-end
-
-local function is_numbered(text)
-  local expected
-  for line in text:gmatch "[^\r\n]+" do
-    local number = line:match "^%s*(%d+)[:|.%)]?[ \t]"
-    if not number then
-      return false
-    end
-    if expected and tonumber(number) ~= expected then
-      return false
-    end
-    expected = tonumber(number) + 1
-  end
-  return expected ~= nil
-end
-
-local zero_width = { "\xe2\x80\x8b", "\xe2\x80\x8c", "\xe2\x80\x8d", "\xe2\x81\xa0", "\xef\xbb\xbf", "\xc2\xad" }
-local wide_blanks = { "\xc2\xa0", "\xe2\x80\xaf", "\xe3\x80\x80", "\xe2\x80\x82", "\xe2\x80\x83", "\xe2\x80\x89" }
-local smart_dashes = {
-  ["\xe2\x80\x90"] = "-", ["\xe2\x80\x91"] = "-", ["\xe2\x80\x92"] = "-", ["\xe2\x80\x93"] = "--",
-  ["\xe2\x80\x94"] = "---", ["\xe2\x80\x95"] = "---", ["\xe2\x88\x92"] = "-", ["\xef\xbc\x8d"] = "-",
-  ["\xef\xb9\xa3"] = "-",
-}
-
-local function find_any(text, list)
-  local first
-  for _, item in ipairs(list) do
-    local at = text:find(item, 1, true)
-    if at and (not first or at < first) then
-      first = at
-    end
-  end
-  return first
-end
-
-local function replace_all(text, list, with)
-  for _, item in ipairs(list) do
-    text = text:gsub(item, with)
-  end
-  return text
-end
-
-local labels = {
-  "CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST",
-  "X509 CRL", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "PUBLIC KEY",
-  "EC PARAMETERS",
-}
-local known_label = {}
-for _, label in ipairs(labels) do
-  known_label[label] = true
-end
-
--- A line that is armour but for the number of its dashes, its case or its blanks: the true line.
-local function mend_armour(line)
-  if #line > 100 then
-    return nil -- armour is short, and the pattern below is not linear
-  end
-  local before, word, label, after = line:match "^%s*(%-*)%s*(%a+)%s+([%a%d ]-)%s*(%-*)%s*$"
-  if not word or #before + #after < 3 then
-    return nil
-  end
-  word, label = word:upper(), label:upper():gsub("%s+", " ")
-  if (word == "BEGIN" or word == "END") and known_label[label] then
-    return ("-----%s %s-----"):format(word, label)
-  end
-end
-
-local function damaged_armour(text)
-  local at = 1
-  for line, ending in text:gmatch "([^\n]*)(\n?)" do
-    local bare = without_tail(line, "^\r")
-    local mended = mend_armour(bare)
-    if mended and mended ~= bare and bare:gsub("[ \t]+$", "") ~= mended then
-      return at
-    end
-    at = at + #line + #ending
-    if ending == "" then
-      return nil
-    end
-  end
-end
-
-local function undo_armour(text)
-  return (text:gsub("[^\n]*", function(line)
-    local bare = without_tail(line, "^\r")
-    local mended = mend_armour(bare)
-    return mended and mended .. line:sub(#bare + 1) or nil
-  end))
-end
-
-local function wears_escapes(text)
-  return text:find(BEGIN .. "[%w ]+%-%-%-%-%-%s*\\+[rn]") or text:find(BEGIN .. "[%w ]+%-%-%-%-%-/n")
-end
-
-local function undo_escapes(text)
-  if text:find(BEGIN .. "[%w ]+%-%-%-%-%-/n") then
-    -- /n is no escape: between base64 digits it could be meant. Only whole lines of 64 make it certain.
-    local fixed = text:gsub("(%-%-%-%-%-)/n", "%1\n"):gsub("/n(%-%-%-%-%-)", "\n%1")
-    return (fixed:gsub("(" .. ("[%w+/]"):rep(64) .. ")/n", "%1\n"))
-  end
-  return (text:gsub("%f[\\]\\+r\\+n", "\n"):gsub("%f[\\]\\+n", "\n"):gsub("%f[\\]\\+r", "\r"))
-end
-
-local function trim(text)
-  return without_tail(text:sub(text:find "%S" or 1), "^%s")
-end
-
--- The lines of a flattened text: armour on lines of its own, and the blanks between as line ends.
-local function unflatten(text)
-  return (text:gsub("(%-%-%-%-%-BEGIN [%w ]-%-%-%-%-%-)([^%-]*)(%-%-%-%-%-END [%w ]-%-%-%-%-%-)[ \t]*",
-    function(first, body, last)
-    if body:find ":" then
-      return nil -- the headers of an encrypted key need their own lines, which are lost
-    end
-    return first .. "\n" .. trim(body):gsub("[ \t]+", "\n") .. "\n" .. last .. "\n"
-  end))
-end
-
-local function json_body(text)
-  local body = trim(text)
+local function take_json(text)
+  local body = lines.trim(text)
   if body:sub(-1) == "," then
-    body = trim(body:sub(1, -2))
+    body = lines.trim(body:sub(1, -2))
   end
-  return #body > 2 and body:sub(1, 1) == '"' and body:sub(-1) == '"' and body:sub(2, -2) or nil
+  body = #body > 2 and body:sub(1, 1) == '"' and body:sub(-1) == '"' and body:sub(2, -2)
+  if body and body:find "\\[nru\"/]" and not body:find "[\r\n]" then
+    return encodings.json(body) or false, 1
+  end
 end
 
-local function quoted_body(text)
-  local body = trim(text)
-  local quote = body:sub(1, 1)
-  local quoted = #body > 2 and quote:find "[\"'`]" and body:sub(-1) == quote
-  return quoted and body:find "^.%s*%-%-%-%-%-" and body:sub(2, -2) or nil
+local LONGEST_NAME = 80 -- bytes of `export NAME = "`
+
+-- Where the line begins that the byte is on; nil where that is farther away than a name may be long.
+local function line_start(text, at)
+  for i = at, math.max(1, at - LONGEST_NAME), -1 do
+    if i == 1 or text:find("^[\r\n]", i - 1) then
+      return i
+    end
+  end
 end
 
--- Where the value begins of `NAME=` or `export NAME=` before PEM.
-local function assigned(text)
-  local at = text:match "^%s*export%s+[%a_][%w_]*%s*=%s*()" or text:match "^%s*[%a_][%w_]*%s*=%s*()"
-  local armour = at and text:match("^[\"']?%s*()", at)
-  return armour and text:find("^" .. BEGIN, armour) and at or nil
+-- `NAME=`, `export NAME=` or `name:` before PEM, on its line or, with a quote, on the line before.
+local function take_name(text)
+  local from = 1
+  while true do
+    local armour = text:find("-----BEGIN ", from, true)
+    if not armour then
+      return nil
+    end
+    local stop = armour - 1
+    if text:find("^[\"'][\r\n]", stop - 1) then
+      stop = stop - 1
+    end
+    local start = stop > 0 and not text:find("^[\r\n]", stop) and line_start(text, stop)
+    local line = start and text:sub(start, stop) or ""
+    local name = line:match "^%s*export%s+[%a_][%w_%-.]*%s*=%s*" or line:match "^%s*[%a_][%w_%-.]*%s*[=:]%s*"
+    if name and line:find("^[\"']?%s*$", #name + 1) then
+      return text:sub(1, start - 1) .. text:sub(start + #name), start
+    end
+    from = armour + 1
+  end
 end
 
-local function is_flat(text)
-  return text:find(BEGIN .. "[%w ]-%-%-%-%-%-[ \t]*[%w+/]") ~= nil
+-- The longer ones first.
+local quotes = {
+  { '"""', '"""' }, { "'''", "'''" }, { '"', '"' }, { "'", "'" }, { "`", "`" },
+  { "\xe2\x80\x9c", "\xe2\x80\x9d" }, { "\xe2\x80\x98", "\xe2\x80\x99" }, { "\xc2\xab", "\xc2\xbb" },
+}
+
+local function take_quotes(text)
+  local body = lines.trim(text)
+  local head = body:match "^[bru]?" -- Python's prefixes
+  for _, pair in ipairs(quotes) do
+    local quote, shut = table.unpack(pair)
+    if body:sub(#head + 1, #head + #quote) == quote and body:sub(-#shut) == shut
+      and body:find("^%s*%-%-%-%-%-", #head + #quote + 1) then
+      return body:sub(#head + #quote + 1, -#shut - 1), text:find "%S"
+    end
+  end
+end
+
+local url_signs = {
+  "%-%-%-%-%-BEGIN%%20", "%-%-%-%-%-BEGIN%+%u", "%-%-%-%-%-%%0[AaDd]", "^%%2[dD]%%2[dD]", "[%w+/]%%[23][BFbfDd]",
+}
+
+local function take_url(text)
+  if not text:find("%", 1, true) and not text:find("-----BEGIN+", 1, true) then
+    return nil
+  end
+  for _, sign in ipairs(url_signs) do
+    local at = text:find(sign)
+    if at then
+      return encodings.url(text), at
+    end
+  end
+end
+
+local function take_html(text)
+  local at = text:find("-----", 1, true) and (text:find "&#?%w+;" or text:find "<[bB][rR]%s*/?>")
+  if at then
+    return encodings.html(text), at
+  end
+end
+
+local function take_slashes(text)
+  local at = text:find("-----BEGIN ", 1, true) and text:find("\\/", 1, true)
+  if at then
+    return text:gsub("\\/", "/"), at
+  end
+end
+
+local function take_colours(text)
+  local at = text:find "\27%[[%d;]*[mK]"
+  if at then
+    return text:gsub("\27%[[%d;]*[mK]", ""), at
+  end
+end
+
+local function take_mark(text)
+  if text:sub(1, 3) == "\xef\xbb\xbf" then
+    return text:sub(4), 1
+  end
 end
 
 --- The layers in the order in which they are looked for.
--- Each: `code`, `severity`, `message`, `who` (stumbles over it), `hint`, `find(text)` (the place of the first sign, or
--- nil), `undo(text)` (the text beneath, or nil).
+-- Each: `code`, `message`, `who` (stumbles over it), `hint`, `moves` (its undoing changes what is on which line), and
+-- `take(text)`: the text beneath (false where that is not certain) and the place of the first sign; nil where the text
+-- does not wear it.
 layers.list = {
   {
-    code = "utf16", severity = "error", message = "the text is UTF-16", who = "every reader",
+    code = "utf16", message = "the text is UTF-16", who = "every reader", take = take_wide "utf-16",
     hint = "save it as UTF-8 without a byte-order mark",
-    find = function(text) return utf16_order(text) and 1 end,
-    undo = from_utf16,
   },
   {
-    code = "base64_of_pem", severity = "error", message = "it is the base64 of a PEM text", who = "every reader",
-    hint = "decode it once: base64 -d; Kubernetes encodes the values under data: by itself",
-    find = function(text)
-      local bare = text:gsub("[%s\"']", "")
-      return #bare > 64 and (bare:find "^LS0tLS1CRUdJTi" or bare:find "^TFMwdExTMUNSVWRK") and 1 or nil
-    end,
-    undo = function(text) return decode_base64((text:gsub("[%s\"']", ""))) end,
+    code = "utf32", message = "the text is UTF-32", who = "every reader", take = take_wide "utf-32",
+    hint = "save it as UTF-8 without a byte-order mark",
   },
   {
-    code = "hex", severity = "error", message = "it is the hexadecimal dump of DER", who = "every reader",
-    hint = "write it as PEM",
-    find = function(text) return text:find "^%s*30[:%s]?8%x[%x:%s]+$" end,
-    undo = function(text)
-      local bare = text:gsub("[:%s]", "")
-      local der = #bare % 2 == 0 and hex_pairs(bare)
-      return der and kind.length(der) == #der and der or nil
-    end,
+    code = "data_url", message = "it is a data: URL", who = "every reader", take = take_data_url,
+    hint = "decode what stands behind base64,",
   },
   {
-    code = "json_string", severity = "error", message = "it is a JSON string, with its quotes and escapes",
-    who = "every reader", hint = "decode the JSON before the value is used: jq -r",
-    find = function(text)
-      local body = json_body(text)
-      return body and body:find "\\[nru\"/]" and 1 or nil
-    end,
-    undo = function(text) return unescape_json(json_body(text)) end,
+    code = "base64_of_pem", message = "it is the base64 of a PEM text", who = "every reader", take = take_base64,
+    moves = true, hint = "decode it once: base64 -d; Kubernetes encodes the values under data: by itself",
   },
   {
-    code = "name_prefix", severity = "error", message = "a name and = stand before the PEM",
-    who = "most readers lose the first block in silence", hint = "pass the value alone",
-    find = function(text) return assigned(text) and 1 or nil end,
-    undo = function(text) return text:sub(assigned(text)) end,
+    code = "hex", message = "it is a hexadecimal dump", who = "every reader", take = take_hex, moves = true,
+    hint = "write it as PEM: tcpki.pem.repair(text)",
   },
   {
-    code = "quotes", severity = "error", message = "quotes stand around the PEM",
-    who = "OpenSSL, Go, rustls and gRPC lose the first block in silence", hint = "pass the value without its quotes",
-    find = function(text) return quoted_body(text) and 1 or nil end,
-    undo = quoted_body,
+    code = "colours", message = "there are the colour codes of a terminal in it", who = "every reader",
+    take = take_colours, hint = "copy it from the file, not from the log",
   },
   {
-    code = "url_escapes", severity = "error", message = "it is URL-encoded", who = "every reader",
+    code = "name_prefix", message = "a name and = or : stand before the PEM",
+    who = "most readers lose the first block in silence", take = take_name, hint = "pass the value alone",
+  },
+  {
+    code = "json_string", message = "it is a JSON string, with its quotes and escapes", who = "every reader",
+    take = take_json, moves = true, hint = "decode the JSON before the value is used: jq -r",
+  },
+  {
+    code = "line_prefix", message = "every line begins with the same characters, as in YAML, a quotation or a comment",
+    who = "every reader; most lose the block in silence", take = lines.prefix,
+    hint = "remove them; in YAML use a block (|) under the key",
+  },
+  {
+    code = "quotes", message = "quotes stand around the PEM",
+    who = "OpenSSL, Go, rustls and gRPC lose the first block in silence", take = take_quotes,
+    hint = "pass the value without its quotes",
+  },
+  {
+    code = "url_escapes", message = "it is URL-encoded", who = "every reader", take = take_url, moves = true,
     hint = "decode it where the request is read",
-    find = function(text)
-      return text:find "%-%-%-%-%-BEGIN%%20" or text:find "%-%-%-%-%-BEGIN%+%u" or text:find "%-%-%-%-%-%%0[AaDd]"
-        or text:find "^%%2[dD]%%2[dD]"
-    end,
-    undo = function(text)
-      -- + is a space only in armour: in the body an encoder that writes %2B writes no bare +.
-      text = text:gsub("(%-%-%-%-%-)(%u+)%+([%u%d+]-)(%-%-%-%-%-)", function(a, word, label, b)
-        return a .. word .. " " .. label:gsub("%+", " ") .. b
-      end)
-      return (text:gsub("%%(%x%x)", function(pair) return string.char(tonumber(pair, 16)) end))
-    end,
   },
   {
-    code = "html_escapes", severity = "error", message = "it has HTML entities", who = "every reader",
+    code = "html_escapes", message = "it has HTML entities", who = "every reader", take = take_html, moves = true,
     hint = "copy it as text, not as HTML",
-    find = function(text)
-      return text:find("-----", 1, true) and (text:find "&#?%w+;" or text:find "<[bB][rR]%s*/?>")
-    end,
-    undo = undo_html,
   },
   {
-    code = "escaped_newlines", severity = "error", message = "every newline is the two characters \\n",
-    who = "every reader", hint = "write real line ends: printf '%b' \"$VALUE\"; in .env files use a quoted value that "
-      .. "the program unescapes",
-    find = wears_escapes, undo = undo_escapes,
+    code = "escaped_slashes", message = "slashes are escaped as \\/", who = "every reader", take = take_slashes,
+    hint = "decode the JSON before the value is used: jq -r",
   },
   {
-    code = "zero_width", severity = "error", message = "there are characters of no width in it",
+    code = "line_suffix", message = "every line ends with the same characters", who = "every reader",
+    take = lines.suffix, hint = "remove them",
+  },
+  {
+    code = "escaped_newlines", message = "every newline is the two characters \\n", who = "every reader",
+    take = lines.escapes, moves = true,
+    hint = "write real line ends: printf '%b' \"$VALUE\"; in .env files use a quoted value that the program unescapes",
+  },
+  {
+    code = "odd_line_ends", message = "lines end with a character that is no line end to any reader",
+    who = "every reader", take = lines.odd_ends, moves = true, hint = "convert the line ends to LF",
+  },
+  {
+    code = "line_lfcr", message = "lines end with LF CR", who = "every reader", take = lines.doubled, moves = true,
+    hint = "convert the line ends: tr -d '\\r'",
+  },
+  {
+    code = "zero_width", message = "there are characters of no width in it", take = lines.zero_width,
     who = "OpenSSL, Go, rustls and gRPC; where one stands before BEGIN they lose the block in silence",
     hint = "paste it as plain text; remove them",
-    find = function(text)
-      if text:sub(1, 3) == "\xef\xbb\xbf" and not find_any(text:sub(4), zero_width) then
-        return nil -- a byte-order mark, which has a row of its own
-      end
-      return find_any(text, zero_width)
-    end,
-    undo = function(text) return replace_all(text, zero_width, "") end,
   },
   {
-    code = "byte_order_mark", severity = "error", message = "a byte-order mark stands before the text",
-    who = "Go, rustls and gRPC lose the first block in silence",
-    hint = "save it as UTF-8 without a byte-order mark",
-    find = function(text) return text:sub(1, 3) == "\xef\xbb\xbf" and 1 or nil end,
-    undo = function(text) return text:sub(4) end,
+    code = "byte_order_mark", message = "a byte-order mark stands before the text", take = take_mark,
+    who = "Go, rustls and gRPC lose the first block in silence", hint = "save it as UTF-8 without a byte-order mark",
   },
   {
-    code = "wide_blanks", severity = "error", message = "there are no-break or wide spaces in it",
-    who = "Go, rustls and Java", hint = "paste it as plain text; replace them by nothing",
-    find = function(text) return find_any(text, wide_blanks) end,
-    undo = function(text) return replace_all(text, wide_blanks, " ") end,
+    code = "wide_blanks", message = "there are no-break or wide spaces in it", who = "Go, rustls and Java",
+    take = lines.wide_blanks, hint = "paste it as plain text; remove them",
   },
   {
-    code = "smart_dashes", severity = "error", message = "the dashes are typographic, not hyphens",
-    who = "every reader", hint = "paste it as plain text; armour has five hyphens",
-    find = function(text)
-      local list = {}
-      for dash in pairs(smart_dashes) do
-        list[#list + 1] = dash
-      end
-      table.sort(list)
-      return find_any(text, list)
-    end,
-    undo = function(text)
-      for dash, hyphens in pairs(smart_dashes) do
-        text = text:gsub(dash, hyphens)
-      end
-      return text
-    end,
+    code = "smart_dashes", message = "the dashes are typographic, not hyphens", who = "every reader",
+    take = lines.smart_dashes, hint = "paste it as plain text; armour has five hyphens",
   },
   {
-    code = "line_numbers", severity = "error", message = "every line begins with its number", who = "every reader",
+    code = "line_numbers", message = "every line begins with its number", who = "every reader", take = lines.numbers,
     hint = "copy it without the line numbers",
-    find = function(text) return is_numbered(text) and 1 or nil end,
-    undo = function(text)
-      return (("\n" .. text):gsub("\n%s*", "\n"):gsub("\n%d+[:|.%)]?[ \t]+", "\n"):sub(2))
-    end,
   },
   {
-    code = "line_prefix", severity = "error", message = "every line begins with the same characters",
-    who = "every reader", hint = "remove them; in YAML use a block (|) under the key",
-    find = function(text) return common_prefix(text) and 1 or nil end,
-    undo = function(text)
-      local prefix = common_prefix(text)
-      local plain = prefix:gsub("%p", "%%%0")
-      return (("\n" .. text):gsub("\n" .. plain, "\n"):sub(2))
-    end,
-  },
-  {
-    code = "armour", severity = "error",
+    code = "armour",
     message = "an armour line does not have five dashes on both sides, or is not in capitals",
-    who = "every reader; most skip the block in silence",
+    who = "every reader; most skip the block in silence", take = lines.armour,
     hint = "armour is five dashes, BEGIN or END, the label in capitals, five dashes",
-    find = damaged_armour, undo = undo_armour,
   },
   {
-    code = "flattened", severity = "error", message = "the newlines were lost, or became spaces", who = "every reader",
+    code = "flattened", message = "the newlines were lost, or became spaces", who = "every reader",
+    take = lines.flattened, moves = true,
     hint = 'quote the variable: "$VALUE"; pass it as a file where that is possible',
-    find = function(text) return is_flat(text) and text:find(BEGIN) or nil end,
-    undo = function(text)
-      local mended = unflatten(text)
-      return mended ~= text and mended or nil
-    end,
+  },
+  {
+    code = "plus_signs", message = "blanks stand where plus signs were", who = "every reader", take = plus,
+    hint = "encode the plus signs as %2B in URLs and forms",
   },
 }
 
+-- Where the line is of a byte, and its column.
+local function place(text, at)
+  local line, begin = 1, 1
+  local behind = 1
+  while true do
+    local stop = text:find("[\r\n]", behind)
+    if not stop or stop >= at then
+      return line, at - begin + 1
+    end
+    behind = text:sub(stop, stop + 1) == "\r\n" and stop + 2 or stop + 1
+    line, begin = line + 1, behind
+  end
+end
+
+-- Whether every reader takes a text as it stands: then nothing in it is a sign of anything.
+local function is_good(parts)
+  local blocks = 0
+  for _, part in ipairs(parts) do
+    for word in pairs(part.notes) do
+      if not (rules.harmless[word] or part.kind == "between" and word:find "^line_") then
+        return false
+      end
+    end
+    if part.kind == "block" then
+      if not part.der then
+        return false
+      end
+      blocks = blocks + 1
+    end
+  end
+  return blocks > 0
+end
+
 --- Takes off every layer that a text wears.
 -- @tparam string text
--- @treturn string what is beneath
--- @treturn table the layers that came off, in order: `{ layer =, line = }`
--- @treturn ?table the layer that could not be taken off with certainty, `{ layer =, line = }`
+-- @treturn[1] table `text` (what is beneath), `parts` (its description, as of pem.scan), `peeled` (the layers that came
+-- off, in order: `{ layer =, line =, column = }`), `stuck` (the one that does not come off with certainty, or nil)
+-- @treturn[2] nil
+-- @treturn[2] fault `out_of_memory`
 function layers.peel(text)
   local peeled = {}
   local limit = 2 * #layers.list
-  local again = true
+  local parts, err = core.pem.scan(text)
+  if not parts then
+    return nil, err
+  end
+  local again = not is_good(parts)
   while again and #peeled < limit do
     again = false
     for _, layer in ipairs(layers.list) do
-      local at = layer.find(text)
-      if at then
-        local beneath = layer.undo(text)
-        local found = { layer = layer, line = line_of(text, at) }
+      local beneath, at = layer.take(text)
+      if at and beneath ~= text then
+        local found = { layer = layer }
+        found.line, found.column = place(text, at)
         if not beneath then
-          return text, peeled, found
+          return { text = text, parts = parts, peeled = peeled, stuck = found }
         end
-        if beneath ~= text then
-          text = beneath
-          peeled[#peeled + 1] = found
-          again = true
-          break
+        text = beneath
+        parts, err = core.pem.scan(text)
+        if not parts then
+          return nil, err
         end
+        peeled[#peeled + 1] = found
+        again = not is_good(parts)
+        break
       end
     end
   end
-  return text, peeled
+  return { text = text, parts = parts, peeled = peeled }
 end
 
 return layers

@@ -2,210 +2,301 @@
 -- @module tcpki.pem.lint
 
 local core = require "tcpki.core"
+local findings = require "tcpki.pem.findings"
 local kind = require "tcpki.pem.kind"
 local layers = require "tcpki.pem.layers"
 local options = require "tcpki.options"
-local report = require "tcpki.report"
-local rules = require "tcpki.pem.rules"
 
-local expectations = { certificate = true, chain = true, bundle = true, key = true, csr = true, crl = true }
+local lint = {}
+
+local names = {
+  certificate = "certificate", csr = "certificate request", crl = "CRL", key = "private key",
+  ["public key"] = "public key",
+}
+
+-- What is expected: its name, the family of its blocks, and whether there may be more than one.
+local expectations = {
+  certificate = { "certificate", "certificate" }, chain = { "chain", "certificate", several = true },
+  bundle = { "bundle", "certificate", several = true }, key = { "private key", "key" },
+  csr = { "certificate request", "csr" }, crl = { "CRL", "crl" },
+}
 
 local known_to_openssl_only = { ["X509 CERTIFICATE"] = "CERTIFICATE", ["TRUSTED CERTIFICATE"] = "CERTIFICATE" }
 
-local function add_notes(findings, part)
-  local noted = {}
-  for word, mark in pairs(part.notes) do
-    if rules[word] and not (part.kind == "between" and word:find "^line_") then
-      noted[#noted + 1] = { word = word, mark = mark }
-    end
-  end
-  table.sort(noted, function(a, b)
-    if a.mark.at ~= b.mark.at then
-      return a.mark.at < b.mark.at
-    end
-    return a.word < b.word
-  end)
-  for _, note in ipairs(noted) do
-    local severity, message, who, hint = table.unpack(rules[note.word])
-    findings:add {
-      code = note.word, severity = severity, message = message, who = who, hint = hint,
-      line = note.mark.line, column = note.mark.column, count = note.mark.count,
-    }
-  end
-end
+-- What a label may say beside the one that the content deserves.
+local synonyms = { ["NEW CERTIFICATE REQUEST"] = "CERTIFICATE REQUEST" }
 
-local function add(findings, part, code, severity, message, hint, who)
-  findings:add { code = code, severity = severity, message = message, hint = hint, who = who, line = part.line }
-end
-
-local function lint_label(findings, part, label)
+local function lint_label(add, part, label)
   if known_to_openssl_only[part.label] then
-    add(findings, part, "openssl_label", "error", ("only OpenSSL knows the label %s"):format(part.label),
+    add("openssl_label", "error", ("only OpenSSL knows the label %s"):format(part.label),
       ("write it as %s"):format(known_to_openssl_only[part.label]),
-        "Go, rustls and Java pass over the block in silence")
-  elseif label and label ~= part.label and not (part.label == "NEW CERTIFICATE REQUEST"
-    and label == "CERTIFICATE REQUEST") then
-    add(findings, part, "wrong_label", "error", ("the label says %s, the content is a %s"):format(part.label, label),
+      "Go, rustls and Java pass over the block in silence")
+  elseif label and label ~= part.label and label ~= synonyms[part.label] then
+    add("wrong_label", "error", ("the label says %s, the content is a %s"):format(kind.shown(part.label), label),
       ("label it %s"):format(label), "most readers")
   elseif not label and part.headers == nil and kind.family(part.label) ~= "other" then
-    add(findings, part, "bad_content", "error", ("what the block holds is not a %s"):format(part.label),
-      "copy the text again, whole", "every reader")
+    local length = part.der and kind.length(part.der)
+    if length and length > #part.der then
+      add("bad_content", "error", ("the object in the block is cut off: %d of its %d bytes are there")
+        :format(#part.der, length), "copy the text again, whole", "every reader")
+    else
+      add("bad_content", "error", ("what the block holds is not a %s"):format(kind.shown(part.label)),
+        "copy the text again, whole", "every reader")
+    end
   end
 end
 
 -- Headers say that a traditional key is encrypted; on anything else they make readers pass over the block.
-local function lint_headers(findings, part)
+local function lint_headers(add, part)
   if part.headers and not (part.family == "key" and part.headers:find "ENCRYPTED") then
-    findings:add { code = "headers", severity = "error", message = "the block has headers",
-      line = part.notes.headers.line,
-      who = "Go passes over a certificate with headers in silence; rustls and Java refuse it",
-      hint = "remove the lines up to the empty one" }
+    add("headers", "error", "the block has headers", "remove the lines up to the empty one",
+      "Go passes over a certificate with headers in silence; rustls and Java refuse it", part.notes.headers)
   end
 end
 
-local function lint_key(findings, part, label)
+local function lint_key(add, part, label)
   if label == "EC PRIVATE KEY" or label == "RSA PRIVATE KEY" then
-    add(findings, part, "traditional_key", "warning",
+    add("traditional_key", "warning",
       ("the key is in the traditional form (%s)"):format(label == "EC PRIVATE KEY" and "SEC1" or "PKCS#1"),
       "convert it to PKCS#8: openssl pkcs8 -topk8 -nocrypt -in FILE", "the Java SDK, older rustls-based SDKs, tcld")
   elseif label == "ENCRYPTED PRIVATE KEY" or part.headers then
-    add(findings, part, "encrypted_key", "warning", "the key is encrypted",
+    add("encrypted_key", "warning", "the key is encrypted",
       "decrypt it for the worker: openssl pkcs8 -topk8 -nocrypt; keep the file at mode 0600",
       "gRPC core and every Temporal SDK: none can ask for a passphrase")
   end
 end
 
-local function lint_expectation(findings, part, family, expect)
-  if family == "key" and expect ~= "key" then
-    add(findings, part, "holds_key", "error", ("there is a private key where a %s is expected"):format(expect),
+local function lint_expectation(add, part, expected)
+  local name, family = table.unpack(expected)
+  if part.family == family or (family == "key" and part.label == "EC PARAMETERS") then
+    return
+  elseif part.family == "key" then
+    add("holds_key", "error", ("there is a private key where a %s is expected"):format(name),
       "remove it; if it went to somebody else, replace it", "it becomes known to whoever reads this")
-  elseif expect == "key" and family ~= "key" and part.label ~= "EC PARAMETERS" then
-    add(findings, part, "holds_" .. family:gsub(" ", "_"), "error",
-      ("there is a %s where a key is expected"):format(family), "pass the file that holds the private key")
-  elseif expect ~= "key" and family ~= "other" and family ~= "key" then
-    local wanted = (expect == "chain" or expect == "bundle") and "certificate" or expect
-    if family ~= wanted then
-      add(findings, part, "holds_" .. family:gsub(" ", "_"), "error",
-        ("there is a %s where a %s is expected"):format(family, wanted),
-          ("pass the file that holds the %s"):format(wanted))
+  elseif names[part.family] then
+    add("holds_" .. part.family:gsub(" ", "_"), "error",
+      ("there is a %s where a %s is expected"):format(names[part.family], name),
+      ("pass the file that holds the %s"):format(name))
+  elseif family == "key" then
+    add("holds_other", "error", ("there is a %s where a private key is expected"):format(kind.shown(part.label)),
+      "pass the file that holds the private key")
+  end
+end
+
+-- What lies between two blocks, or around them, and is an object all the same.
+local function lint_between(add, part, source)
+  local at, label = nil, nil
+  if part.notes.control then
+    at, label = kind.find(source)
+  end
+  if label then
+    add("der", "error", ("the bare DER of a %s stands beside the blocks"):format(label),
+      "write it as PEM: openssl x509 -inform DER", "every reader passes over it",
+      { line = part.line, at = part.first + at - 1 })
+  end
+end
+
+local function lint_block(add, part, expected)
+  local label = part.der and kind.label(part.der)
+  part.family = kind.family(label or part.label)
+  lint_label(add, part, label)
+  lint_headers(add, part)
+  if part.family == "key" then
+    lint_key(add, part, label)
+  end
+  if part.label == "EC PARAMETERS" then
+    add("ec_parameters", "warning", "EC PARAMETERS stands before the key",
+      "remove the block: openssl pkcs8 -topk8 writes none", "istiod, and readers that take the first block")
+  end
+  if expected then
+    lint_expectation(add, part, expected)
+  end
+end
+
+local function lint_order(add, certificates)
+  for i = 1, #certificates - 1 do
+    if not certificates[i].object:issued_by(certificates[i + 1].object) then
+      add("chain_order", "error",
+        ("certificate %d is not issued by certificate %d: the leaf comes first, then its issuer, and so on")
+          :format(i, i + 1), "let tcpki.chain.parse(text):pem() order it",
+        "readers that take the first certificate for the leaf: all", { line = certificates[i + 1].line })
+      return
     end
   end
 end
 
-local single = { certificate = "certificate", key = "key", csr = "csr", crl = "crl" }
-
-local function lint_together(findings, blocks, expect)
-  local seen, certificates = {}, {}
-  local wanted = 0
+-- What is wrong with blocks that are good each by itself.
+local function lint_together(add, blocks, expect, expected)
+  local seen, certificates, wanted = {}, {}, {}
   for _, part in ipairs(blocks) do
-    if part.der then
+    if part.der and kind.label(part.der) then
       if seen[part.der] then
-        add(findings, part, "duplicate", "warning",
-          ("the block is the same as the one in line %d"):format(seen[part.der]),
-          "remove it")
+        add("duplicate", "warning", ("the block is the same as the one in line %d"):format(seen[part.der]), "remove it",
+          nil, part)
       else
         seen[part.der] = part.line
         if part.family == "certificate" then
-          certificates[#certificates + 1] = core.certificate.parse(part.der)
+          certificates[#certificates + 1] = { object = core.certificate.parse(part.der), line = part.line }
         end
       end
     end
-    if expect and part.family == single[expect] then
-      wanted = wanted + 1
-      if wanted == 2 then
-        add(findings, part, "several", "error", ("there is more than one %s"):format(expect),
-          "keep one; most readers take the first and pass over the rest")
-      end
-    end
-    if part.label == "EC PARAMETERS" then
-      add(findings, part, "ec_parameters", "warning", "EC PARAMETERS stands before the key",
-        "remove the block: openssl pkcs8 -topk8 writes none", "istiod, and readers that take the first block")
+    if expected and part.family == expected[2] then
+      wanted[#wanted + 1] = part
     end
   end
-  if (expect == "chain" or expect == "certificate") and #certificates > 1 then
-    for i = 1, #certificates - 1 do
-      if not certificates[i]:issued_by(certificates[i + 1]) then
-        findings:add {
-          code = "chain_order", severity = "error",
-          message = ("certificate %d is not issued by certificate %d: the leaf comes first, then its issuer, and so on")
-            :format(i, i + 1),
-          hint = "let tcpki.chain.parse(text):pem() order it",
-          who = "readers that take the first certificate for the leaf: all",
-        }
-        break
-      end
+  if expected and not expected.several and #wanted > 1 then
+    add("several", "error", ("there are %d of them where one %s is expected"):format(#wanted, expected[1]),
+      "keep one; most readers take the first and pass over the rest", nil, wanted[2])
+  end
+  if expect == "chain" or expect == "certificate" then
+    lint_order(add, certificates)
+  end
+end
+
+-- A text that is DER, whole or with something behind it.
+local function lint_der(add, text)
+  local objects = kind.objects(text)
+  local at, label = 1, objects and objects[1].label
+  if not objects then
+    at, label = kind.find(text)
+  end
+  if at ~= 1 or not label then
+    return false
+  end
+  add("der", "error", ("it is the bare DER of a %s%s, not PEM"):format(label, objects and "" or
+    " with other bytes behind it"), objects and "write it as PEM: tcpki.pem.repair(text)"
+    or "take the object alone, and write it as PEM", "every reader of PEM", { line = 1 })
+  return true
+end
+
+-- A text without any block: what it is instead.
+local function lint_bare(add, text, parts)
+  for _, part in ipairs(parts) do
+    if part.notes.orphan_end or part.notes.like_armour then
+      return
     end
   end
+  if #text < 4096 and not text:find "[\r\n%z]." and (text:find "^%s*[~.]?%.?/" or text:find "%.%l%l%l%s*$") then
+    return add("path", "error", "it is the name of a file, not what is in it",
+      "read the file, or use the option that takes a path", "every reader", { line = 1 })
+  end
+  if text:find "^%s*MI" and not text:find "[^%w+/=%s]" then
+    return add("bare_base64", "error", "it is base64 without its BEGIN and END lines",
+      "put the armour around it: tcpki.pem.repair(text)", "every reader", { line = 1 })
+  end
+  add("no_armour", "error", "there is no BEGIN line", "copy the text again, whole", "every reader", { line = 1 })
+end
+
+-- A NUL at the end of a text is nothing; before a block it ends the text for some.
+local function weigh(findings_of_part, is_last)
+  for _, finding in ipairs(findings_of_part) do
+    if finding.code == "nul" and is_last then
+      finding.severity, finding.who, finding.hint = "info", nil, nil
+    end
+  end
+end
+
+local function lint_parts(collected, add, found, expect)
+  local blocks = {}
+  for i, part in ipairs(found.parts) do
+    collected:part(part)
+    if part.kind == "block" then
+      blocks[#blocks + 1] = part
+      local notes = part.notes
+      if notes.line_lf and notes.line_crlf then
+        add("mixed_line_ends", "info", "some lines end with LF, some with CR LF", nil, nil,
+          notes.line_lf.at < notes.line_crlf.at and notes.line_crlf or notes.line_lf)
+      end
+      lint_block(function(code, severity, message, hint, who, place)
+        add(code, severity, message, hint, who, place or { line = part.line, column = part.column, at = part.first })
+      end, part, expectations[expect])
+    else
+      lint_between(add, part, found.text:sub(part.first, part.last))
+    end
+    weigh(collected.current.findings, i == #found.parts)
+  end
+  collected:together()
+  lint_together(add, blocks, expect, expectations[expect])
+end
+
+local function describe(text, given, fields)
+  local collected = findings.new()
+  local function add(code, severity, message, hint, who, place)
+    place = place or {}
+    collected:add { code = code, severity = severity, message = message, hint = hint, who = who, line = place.line,
+      column = place.column, at = place.at }
+  end
+  if not text:find "[^%s%z]" then
+    add("empty", "error", text == "" and "it is empty" or "it holds only blanks", "check what was to be written there")
+    return collected:report(fields)
+  end
+  local found, err = layers.peel(text)
+  if not found then
+    return nil, err
+  end
+  local peeled = found.peeled
+  peeled[#peeled + 1] = found.stuck
+  local moved
+  for _, one in ipairs(peeled) do
+    local layer = one.layer
+    collected:add { code = layer.code, severity = "error", message = layer.message, who = layer.who, hint = layer.hint,
+      line = one.line, column = one.column, beneath = moved }
+    moved = moved or layer.moves
+  end
+  local has_block = false
+  for _, part in ipairs(found.parts) do
+    has_block = has_block or part.kind == "block"
+  end
+  if has_block then
+    lint_parts(collected, add, found, given.expect)
+  elseif not (found.stuck or #peeled > 0 and kind.objects(found.text) or lint_der(add, found.text)) then
+    for i, part in ipairs(found.parts) do
+      part.notes.bare_base64 = nil -- said below, if it is an object
+      collected:part(part)
+      weigh(collected.current.findings, i == #found.parts)
+    end
+    collected:together()
+    lint_bare(add, found.text, found.parts)
+  end
+  return collected:report(fields, moved)
+end
+
+local function check_options(where, given)
+  given = options.check(where, given, { expect = "string" }, 4)
+  if given.expect and not expectations[given.expect] then
+    error(("%s: option 'expect' is '%s' (known: bundle, certificate, chain, crl, csr, key)")
+      :format(where, given.expect), 3)
+  end
+  return given
 end
 
 --- Describes what is wrong with a text.
 -- @tparam string text
 -- @tparam[opt] table given `expect`: "certificate", "chain", "bundle", "key", "csr" or "crl"
--- @treturn report of findings with `code`, `severity`, `message`, `who`, `hint`, `line`, `column`
-return function(text, given)
+-- @treturn[1] report of findings with `code`, `severity`, `message`, `who`, `hint`, `line`, `column` (in bytes),
+-- `places` (all of them, where it was found more than once); `beneath` where line and column are those of the text that
+-- is left once the findings before it are undone
+-- @treturn[2] nil
+-- @treturn[2] fault `out_of_memory`
+function lint.text(text, given)
   options.expect("tcpki.pem.lint", "text", text, "string")
-  given = options.check("tcpki.pem.lint", given, { expect = "string" })
-  local expect = given.expect
-  if expect and not expectations[expect] then
-    error(("tcpki.pem.lint: option 'expect' is '%s' (known: bundle, certificate, chain, crl, csr, key)")
-      :format(expect), 2)
-  end
-  local findings = report.new()
-  if not text:find "%S" then
-    findings:add { code = "empty", severity = "error", message = text == "" and "it is empty" or "it holds only blanks",
-      hint = "check what was to be written there" }
-    return findings
-  end
-  local beneath, peeled, stuck = layers.peel(text)
-  if stuck then
-    peeled[#peeled + 1] = stuck
-  end
-  for _, found in ipairs(peeled) do
-    local layer = found.layer
-    findings:add { code = layer.code, severity = layer.severity, message = layer.message, who = layer.who,
-      hint = layer.hint, line = found.line }
-  end
-  local parts = assert(core.pem.scan(beneath))
-  local blocks, mixed = {}, nil
-  for _, part in ipairs(parts) do
-    if part.kind == "block" then
-      blocks[#blocks + 1] = part
-      mixed = mixed or (part.notes.line_lf and part.notes.line_crlf and part)
-    end
-  end
-  if #blocks == 0 then
-    local label = kind.label(beneath)
-    if label then
-      findings:add { code = "der", severity = "error", message = ("it is the bare DER of a %s, not PEM"):format(label),
-        who = "every reader of PEM", hint = "write it as PEM: tcpki.pem.repair(text)" }
-    else
-      local bare = beneath:gsub("%s", ""):find "^MI[%w+/]+=*$"
-      findings:add { code = bare and "bare_base64" or "no_armour", severity = "error",
-        message = bare and "it is base64 without its BEGIN and END lines" or "there is no BEGIN line", line = 1,
-        who = "every reader", hint = bare and "put the armour around it: tcpki.pem.repair(text)"
-          or "copy the text again, whole" }
-    end
-    return findings
-  end
-  for _, part in ipairs(parts) do
-    add_notes(findings, part)
-    if part.kind == "block" then
-      local label = part.der and kind.label(part.der)
-      part.family = kind.family(label or part.label)
-      lint_label(findings, part, label)
-      lint_headers(findings, part)
-      if part.family == "key" then
-        lint_key(findings, part, label)
-      end
-      if expect then
-        lint_expectation(findings, part, part.family, expect)
-      end
-    end
-  end
-  if mixed then
-    findings:add { code = "mixed_line_ends", severity = "info", message = "some lines end with LF, some with CR LF",
-      line = mixed.line }
-  end
-  lint_together(findings, blocks, expect)
-  return findings
+  return describe(text, check_options("tcpki.pem.lint", given))
 end
+
+--- Describes what is wrong with a file.
+-- @tparam string path
+-- @tparam[opt] table given as for `lint`
+-- @treturn[1] report as of `lint`; each finding also has the `path`
+-- @treturn[2] nil
+-- @treturn[2] fault with the path: `not_found`, `io_error`, …
+function lint.file(path, given)
+  options.expect("tcpki.pem.lint_file", "path", path, "string")
+  given = check_options("tcpki.pem.lint_file", given)
+  local text, err = core.file.read(path)
+  if not text then
+    return nil, err
+  end
+  return describe(text, given, { path = path })
+end
+
+return lint

@@ -2,33 +2,22 @@
 -- @module tcpki.pem.repair
 
 local core = require "tcpki.core"
+local encodings = require "tcpki.pem.encodings"
 local fault = require "tcpki.fault"
 local kind = require "tcpki.pem.kind"
 local layers = require "tcpki.pem.layers"
 local options = require "tcpki.options"
 local rules = require "tcpki.pem.rules"
 
--- Notes that no reader minds: a text that has only these is good as it is.
-local harmless = {
-  text = true, nul = true, control_z = true, non_ascii = true, begin_blanks = true, headers = true, line_crlf = true,
-  line_lf = true, uneven = true, end_blanks = true, end_unterminated = true, wide_blank = true, zero_width = true,
-  smart_dash = true,
-}
-
--- Damage that canonical armour cures, because the content is whole.
-local curable = {
-  begin_indented = true, begin_prefixed = true, begin_tabs = true, blank_first = true, begin_trailed = true,
-    line_cr = true, line_crcrlf = true,
-  blank_inside = true, blank_last = true, leading_blanks = true, inner_blanks = true, trailing_spaces = true,
-  trailing_tabs = true, end_indented = true, end_prefixed = true, end_trailed = true, end_glued = true,
-  byte_order_mark = true,
-}
+local function said(word)
+  return rules.rows[word] and rules.rows[word][2] or word
+end
 
 local function uncertain(part, word, message)
   local mark = part.notes[word]
   return fault.fail {
     code = "not_certain",
-    message = message or (rules[word] and rules[word][2]) or word,
+    message = message or said(word),
     line = mark and mark.line or part.line,
     column = mark and mark.column,
     hint = "what was there cannot be known: get the text again from where it was made",
@@ -50,41 +39,14 @@ local function notes_of(part)
   return words
 end
 
--- Blanks that were plus signs: tried where the body does not decode, or not to one whole object, without them.
-local function with_plus(text, part)
-  local source = text:sub(part.first, part.last)
-  local first, body, last = source:match "^(%-%-%-%-%-BEGIN [^\n]-%-%-%-%-%-)\r?\n(.-)(%-%-%-%-%-END .*)$"
-  if not body or not body:find "[^\n] [^\n]" then
-    return nil
-  end
-  local lines = {}
-  for line in body:gmatch "[^\r\n]+" do
-    lines[#lines + 1] = line:gsub(" ", "+")
-  end
-  local parts = core.pem.scan(first .. "\n" .. table.concat(lines, "\n") .. "\n" .. last)
-  local der = parts and parts[1] and parts[1].der
-  return der and kind.length(der) == #der and kind.label(der) and der or nil
-end
-
 -- The label and DER of one block, whether they differ from what stands there, and what was done.
-local function mend_block(text, part, changes)
+local function mend_block(part, changes)
   local changed = false
-  if not part.der or (part.notes.inner_blanks and not kind.label(part.der)) then
-    local der = part.notes.inner_blanks and not part.notes.end_missing and with_plus(text, part)
-    if der then
-      part.der = der
-      part.notes.bad_padding, part.notes.stray_bits = nil, nil
-      changes[#changes + 1] = { line = part.notes.inner_blanks.line, code = "plus_signs",
-        message = "blanks became plus signs" }
-      changed = true
-    end
-  end
   for _, word in ipairs(notes_of(part)) do
-    if curable[word] then
+    if rules.curable[word] then
       changed = true
-      changes[#changes + 1] = { line = part.notes[word].line, code = word, message = rules[word] and rules[word][2]
-        or word }
-    elseif not harmless[word] then
+      changes[#changes + 1] = { line = part.notes[word].line, code = word, message = said(word) }
+    elseif not rules.harmless[word] then
       return uncertain(part, word)
     end
   end
@@ -102,24 +64,28 @@ local function mend_block(text, part, changes)
   local label = kind.label(part.der)
   if not label then
     if kind.family(part.label) ~= "other" then
-      return uncertain(part, "", ("what the block holds is not a %s"):format(part.label))
+      return uncertain(part, "", ("what the block holds is not a %s"):format(kind.shown(part.label)))
     end
     return true, changed
   end
-  if label ~= part.label and part.label ~= "NEW CERTIFICATE REQUEST" then
+  if label ~= part.label and not (part.label == "NEW CERTIFICATE REQUEST" and label == "CERTIFICATE REQUEST") then
     changes[#changes + 1] = { line = part.line, code = "label",
-      message = ("the label %s became %s"):format(part.label, label) }
+      message = ("the label %s became %s"):format(kind.shown(part.label), label) }
     part.label = label
     changed = true
   end
   return true, changed
 end
 
-local function between(part, changes)
-  for _, word in ipairs(notes_of(part)) do
-    if word == "orphan_end" or word == "like_armour" or word == "bare_base64" or word == "control" then
+-- What stands outside of the blocks is left out, unless it may be an object.
+local function between(part, source, changes)
+  for _, word in ipairs { "orphan_end", "like_armour", "bare_base64" } do
+    if part.notes[word] then
       return uncertain(part, word)
     end
+  end
+  if part.notes.control and kind.find(source) then
+    return uncertain(part, "control", "bare DER stands beside the blocks")
   end
   if part.notes.text or part.notes.nul or part.notes.control_z then
     changes[#changes + 1] = { line = part.line, code = "text", message = "the text between the blocks was left out" }
@@ -134,22 +100,38 @@ local function with_headers(part)
   return first .. part.headers:gsub("\r\n?", "\n") .. "\n\n" .. rest
 end
 
+-- The bytes of base64 without armour: whole groups, each of which may end with padding.
+local function from_base64(text)
+  local digits = text:gsub("%s", "")
+  local bytes = {}
+  for group in digits:gmatch "[^=]+=*" do
+    bytes[#bytes + 1] = encodings.base64(group)
+    if not bytes[#bytes] or #group % 4 ~= 0 then
+      return nil
+    end
+  end
+  return table.concat(bytes)
+end
+
 -- A text without armour: the content must say by itself what it is.
 local function bare(text, changes)
-  local der = kind.label(text) and text
-  if not der then
-    local parts = core.pem.scan("-----BEGIN CERTIFICATE-----\n" .. text:gsub("%s+", "\n"):gsub("^\n", "")
-      .. "\n-----END CERTIFICATE-----\n")
-    der = #parts == 1 and parts[1].der
+  local objects = kind.objects(text)
+  if not objects then
+    local bytes = from_base64(text)
+    objects = bytes and kind.objects(bytes)
   end
-  local label = der and kind.label(der)
-  if not label then
+  if not objects then
     return fault.fail { code = "not_certain",
       message = "there is no BEGIN line, and the text is no object by itself", line = 1,
       hint = "get the text again from where it was made" }
   end
-  changes[#changes + 1] = { line = 1, code = "armour", message = ("armour for a %s was put around it"):format(label) }
-  return core.pem.encode(label, der)
+  local out = {}
+  for i, object in ipairs(objects) do
+    changes[#changes + 1] = { line = 1, code = "armour",
+      message = ("armour for a %s was put around it"):format(object.label) }
+    out[i] = core.pem.encode(object.label, object.der)
+  end
+  return table.concat(out)
 end
 
 local function has_block(parts)
@@ -169,46 +151,46 @@ end
 -- @treturn[2] fault `not_certain` with line and column, `empty`
 return function(text)
   options.expect("tcpki.pem.repair", "text", text, "string")
-  if not text:find "%S" then
+  if not text:find "[^%s%z]" then
     return fault.fail { code = "empty", message = text == "" and "it is empty" or "it holds only blanks",
       hint = "check what was to be written there" }
   end
   local changes = {}
-  local beneath, peeled, stuck = layers.peel(text)
+  local found, err = layers.peel(text)
+  if not found then
+    return nil, err
+  end
+  local parts, stuck = found.parts, found.stuck
   if stuck then
     return fault.fail { code = "not_certain", message = stuck.layer.message .. ", and does not come off with certainty",
-      line = stuck.line, hint = "get the text again from where it was made" }
+      line = stuck.line, column = stuck.column, hint = "get the text again from where it was made" }
   end
-  for _, found in ipairs(peeled) do
-    changes[#changes + 1] = { line = found.line, code = found.layer.code, message = found.layer.message }
-  end
-  local parts, err = core.pem.scan(beneath)
-  if not parts then
-    return nil, err
+  for _, one in ipairs(found.peeled) do
+    changes[#changes + 1] = { line = one.line, code = one.layer.code, message = one.layer.message }
   end
   if not has_block(parts) then
     local pem
-    pem, err = bare(beneath, changes)
+    pem, err = bare(found.text, changes)
     if not pem then
       return nil, err
     end
     return pem, changes
   end
-  local out, dirty = {}, #peeled > 0
+  local out, dirty = {}, #found.peeled > 0
   local outside, nul = {}, nil
   for _, part in ipairs(parts) do
     local ok, changed
     if part.kind == "block" then
-      ok, changed = mend_block(beneath, part, changes)
+      ok, changed = mend_block(part, changes)
       if nul then
-        changes[#changes + 1] = { line = nul.line, code = "nul", message = rules.nul[2] }
+        changes[#changes + 1] = { line = nul.line, code = "nul", message = said "nul" }
         changed = ok and true or changed
       end
       if ok then
         out[#out + 1] = part.headers and with_headers(part) or core.pem.encode(part.label, part.der)
       end
     else
-      ok, changed = between(part, outside)
+      ok, changed = between(part, found.text:sub(part.first, part.last), outside)
     end
     if not ok then
       return nil, changed

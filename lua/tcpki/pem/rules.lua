@@ -1,12 +1,15 @@
---- What lint says of each note of the scanner: one row a note, by the words of src/pki/pem.h.
---
--- `severity` is that of a text which a Temporal client is to read: an error stops some client or, worse, makes it lose
--- a block in silence; a warning stops one of the less common ones; an info stops none. Source: measured readers.
+--- What is made of each note of the scanner, by the words of src/pki/pem.h.
 -- @module tcpki.pem.rules
 
 local LOST = "OpenSSL, Go, rustls and gRPC skip the block in silence"
 
-return {
+local rules = {}
+
+--- What lint says of a note: severity, message, who stumbles over it, what to do.
+--
+-- The severity is that of a text which a Temporal client is to read: an error stops some client or, worse, makes it
+-- lose a block in silence; a warning stops one of the less common ones; an info stops none. Source: measured readers.
+rules.rows = {
   nul = { "warning", "there is a NUL in the text between the blocks",
     "gRPC and readers of files: the text ends there for them, in silence", "remove it" },
   control_z = { "info", "there is a Ctrl-Z in the text between the blocks" },
@@ -21,6 +24,8 @@ return {
   begin_indented = { "error", "blanks stand before the BEGIN line", LOST, "remove them" },
   begin_prefixed = { "error", "something stands before BEGIN on its line", LOST,
     "give the BEGIN line a line of its own" },
+  begin_after_cr = { "error", "a CR without its LF stands before the BEGIN line", LOST,
+    "convert the line ends to LF" },
   begin_unclosed = { "error", "the BEGIN line lacks its closing dashes", "every reader passes over the block",
     "copy the text again, whole" },
   begin_label = { "error", "the label of the BEGIN line is unusable", "every reader", "copy the text again, whole" },
@@ -65,3 +70,65 @@ return {
   der_trailing = { "error", "bytes follow the object inside the block",
     "Go, gRPC, Java's own reader, and OpenSSL for the leaf", "export the object again" },
 }
+
+-- A body that cannot be read makes more notes than one.
+local unreadable = { "bad_content", "bad_character", "after_padding", "bad_padding", "leading_blanks", "inner_blanks",
+  "trailing_spaces", "trailing_tabs", "empty_body" }
+local unreadable_blanks = { "bad_content", "leading_blanks", "inner_blanks", "trailing_spaces", "trailing_tabs" }
+
+--- What follows from a note, and is not worth a finding of its own, in the same part of the text.
+rules.hides = {
+  der = { "control", "nul", "bare_base64" },
+  like_armour = { "control", "bare_base64" },
+  orphan_end = { "bare_base64", "like_armour" },
+  begin_unclosed = { "begin_label", "end_mismatch", "end_missing", "wrong_label", table.unpack(unreadable) },
+  begin_label = { "end_mismatch", "wrong_label", table.unpack(unreadable) },
+  begin_trailed = unreadable,
+  headers_unended = unreadable,
+  line_cr = { "blank_first", "blank_inside", "blank_last", "begin_after_cr" },
+  mixed_line_ends = { "line_crlf" },
+  trailing_spaces = { "begin_blanks", "end_blanks" },
+  trailing_tabs = { "begin_blanks", "end_blanks" },
+  blank_inside = { "blank_first", "blank_last" },
+  bad_character = unreadable_blanks,
+  after_padding = unreadable_blanks,
+  bad_padding = unreadable_blanks,
+  empty_body = { "bad_content", "blank_first", "blank_last" },
+  end_missing = unreadable,
+  end_glued = { "end_trailed", "end_blanks" },
+  der_trailing = { "bad_content" },
+}
+
+--- The same on the line of the note.
+rules.hides_here = {
+  end_prefixed = { "bad_character", "after_padding", "trailing_spaces", "trailing_tabs", "bad_content" },
+}
+
+--- The same in the block behind.
+rules.hides_next = {
+  end_glued = { "begin_prefixed" },
+  line_cr = { "begin_after_cr" },
+}
+
+local function set(words)
+  local members = {}
+  for word in words:gmatch "%S+" do
+    members[word] = true
+  end
+  return members
+end
+
+--- Notes that no reader minds: a text that has only these is good as it is.
+rules.harmless = set [[
+  text nul control_z control non_ascii wide_blank zero_width smart_dash begin_blanks headers line_crlf line_lf uneven
+  end_blanks end_unterminated
+]]
+
+--- Damage that canonical armour cures, because the content is whole.
+rules.curable = set [[
+  byte_order_mark begin_indented begin_prefixed begin_after_cr begin_tabs begin_trailed line_cr line_crcrlf blank_first
+  blank_inside blank_last leading_blanks inner_blanks trailing_spaces trailing_tabs end_indented end_prefixed
+  end_trailed end_glued
+]]
+
+return rules
