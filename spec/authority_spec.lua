@@ -146,7 +146,7 @@ describe("tcpki.authority", function()
           assert.equal("Basic Constraints: critical CA:FALSE",
             shown(leaf.certificate, "basicConstraints"))
           assert.equal("Key Usage: critical Digital Signature"
-            .. (kind.type == "rsa" and ", Key Encipherment" or ""),
+            .. (kind.type == "rsa" and profile.usage ~= "client" and ", Key Encipherment" or ""),
             shown(leaf.certificate, "keyUsage"))
           assert.equal("Extended Key Usage: " .. profile.eku,
             shown(leaf.certificate, "extendedKeyUsage"))
@@ -667,6 +667,17 @@ CN = in a directory
       assert.equal(now, list:this_update())
       assert.equal(now + 7 * DAY, list:next_update())
       assert.is_true(assert(own:crl()):this_update() <= os.time() - 600)
+    end)
+
+    it("date no CRL before a revocation that it lists, nor after now", function()
+      assert.is_true(own:revoke("0a"))
+      local list = assert(own:crl())
+      assert.is_true(list:entries()[1].time <= list:this_update())
+      assert.is_true(list:this_update() <= os.time() - 600)
+      assert.is_true(own:revoke("0b", { at = now }))
+      assert.equal(now, assert(own:crl()):this_update())
+      assert.is_true(own:revoke("0c", { at = os.time() + DAY }))
+      assert.is_true(assert(own:crl()):this_update() <= os.time())
     end)
 
     it("spend no number on a CRL that could not be made", function()

@@ -39,12 +39,13 @@ function metatable:__tostring()
   return ("tcpki.authority (%s)"):format(self.certificate:subject())
 end
 
--- Leaf keys of RSA also decipher the key exchange of TLS 1.2; RFC 5246, section 7.4.2.
+-- An RSA key of a server also deciphers the key exchange of TLS 1.2 (RFC 5246, section 7.4.2). That of a client never
+-- does, and RFC 5280, section 4.2.1.12, calls it inconsistent with clientAuth alone.
 local function key_usage_of(profile, public_key)
   if profile.key_usage then
     return profile.key_usage
   end
-  if public_key:type() == "rsa" then
+  if public_key:type() == "rsa" and options.has(profile.extended_key_usage, "server_auth") then
     return { "digital_signature", "key_encipherment" }
   end
   return { "digital_signature" }

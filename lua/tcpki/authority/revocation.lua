@@ -88,13 +88,26 @@ function revocation.begin(self, last)
   return true
 end
 
+-- Ten minutes ago, for readers whose clocks run behind; but not before a revocation that the CRL lists (RFC 5280,
+-- sections 5.1.2.4 and 5.1.2.6), so far as that is no time to come.
+local function date_of(entries)
+  local now = os.time()
+  local at = now - limits.BACKDATED
+  for _, entry in ipairs(entries) do
+    if entry.time > at and entry.time <= now then
+      at = entry.time
+    end
+  end
+  return at
+end
+
 --- Gives authorities their methods `revoke` and `crl`.
 -- @tparam table methods
 function revocation.add_methods(methods)
   --- Notes a certificate as revoked; the next `crl` lists it. Revoking twice changes nothing.
   -- @tparam certificate|string which a certificate of this authority, or its serial number in hex
   -- @tparam[opt] table given `reason` ("key_compromise", "superseded", …; unspecified by default), `at` (seconds since
-  -- the epoch; now by default)
+  -- the epoch; ten minutes ago by default, as the CRL that lists it is dated)
   -- @treturn[1] boolean true
   -- @treturn[2] nil
   -- @treturn[2] fault `issuer_mismatch`, `bad_name` for a serial number that is none, `bad_time`
@@ -121,7 +134,7 @@ function revocation.add_methods(methods)
       end
       serial = which:serial()
     end
-    local at = given.at or os.time()
+    local at = given.at or (os.time() - limits.BACKDATED)
     local ok
     ok, err = check_entry(serial, at)
     if not ok then
@@ -137,8 +150,8 @@ function revocation.add_methods(methods)
   end
 
   --- Makes and signs the next CRL.
-  -- @tparam[opt] table given `days` until the next one (30 by default), `at` (seconds since the epoch; ten minutes
-  -- ago by default), `digest`
+  -- @tparam[opt] table given `days` until the next one (30 by default), `at` (seconds since the epoch; by default ten
+  -- minutes ago, or the last revocation where that is later), `digest`
   -- @treturn[1] crl
   -- @treturn[2] nil
   -- @treturn[2] fault `bad_time`, `not_an_authority` where the key usage lacks cRLSign, …
@@ -153,7 +166,7 @@ function revocation.add_methods(methods)
         subject = tostring(self.certificate:subject()),
       }
     end
-    local at = given.at or (os.time() - limits.BACKDATED)
+    local at = given.at or date_of(self.revocations)
     local number = increment(self.crl_number)
     local crl, err = core.crl.make {
       issuer = self.certificate,
