@@ -2,8 +2,9 @@
 --
 -- Nothing is run here. Certificates go as base64 in the command itself, so that no file has to lie beside it.
 --
--- tcld 0.55 asks before it removes a CA or changes filters; `temporal cloud` 0.0.4 asks before it deletes or changes
--- filters. Its releases before 0.0.4 have no `mtls` in the command.
+-- tcld asks before it removes a CA or imports filters; from cron, set AUTO_CONFIRM=true in its environment (or write
+-- `tcld --auto-confirm`). `temporal cloud` asks before it deletes a CA and before any change of filters; its releases
+-- before `namespace mtls` (0.0.2) have other commands.
 -- @module tcpki.cloud.commands
 
 local accepted = require "tcpki.cloud.accepted"
