@@ -69,7 +69,7 @@ else
 PROBE_FOUND := $(PROBE)
 endif
 
-.PHONY: build core probe deps demo test test-server test-istio test-install conformance bench lint format docs asan stress oom \
+.PHONY: build core probe deps demo test test-server test-istio test-readers test-install conformance bench lint format docs asan stress oom \
         fuzz install clean help
 .DEFAULT_GOAL := build
 
@@ -174,6 +174,12 @@ test-istio:  ## the specs that need Istio's own module (builds it once, with Go)
 	@tools/counterparts istiod >/dev/null
 	$(BUSTED) --run=istio
 
+test-readers:  ## what real readers make of mangled PEM, beside our verdicts (ALL=yes: every pair)
+	$(call need,build probe test readers)
+	$(AGAIN) build PROBE=yes
+	@tools/counterparts readers >/dev/null
+	@READERS_ALL=$(ALL) $(BUSTED) --run=readers
+
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)
 	$(BUSTED) --run=install
@@ -191,7 +197,7 @@ bench:  ## beside plain C and luaossl, as ratios
 	$(AGAIN) build PROBE=yes
 	$(PATHS) bench/run
 
-C_FILES = $(wildcard src/*/*.c src/*/*.h test/*/*.c fuzz/*.c fuzz/*.h tools/*/*.c bench/*.c)
+C_FILES = $(wildcard src/*/*.c src/*/*.h test/*/*.c test/*/*/*.c test/*/*/*.h fuzz/*.c fuzz/*.h tools/*/*.c bench/*.c)
 
 lint:  ## luacheck, clang-format, clang-tidy
 	$(call need,build probe lint)
