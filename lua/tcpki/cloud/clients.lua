@@ -38,7 +38,10 @@ local function name_of(certificate)
   if not subject or #subject == 0 then
     return "certificate " .. certificate:serial()
   end
-  return subject.CN or tostring(subject)
+  -- A name goes to a terminal.
+  return subject.CN and subject.CN:gsub("%c", function(c)
+    return ("\\%02X"):format(c:byte())
+  end) or tostring(subject)
 end
 
 local function client_of(where, number, value)
