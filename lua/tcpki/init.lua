@@ -17,6 +17,7 @@ local rooms = {
   csr = "tcpki.csr",
   fault = "tcpki.fault",
   file = "tcpki.file",
+  istio = "tcpki.istio",
   key = "tcpki.key",
   pem = "tcpki.pem",
   pkcs12 = "tcpki.pkcs12",

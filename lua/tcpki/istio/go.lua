@@ -1,0 +1,166 @@
+--- What Go sees in a file: istiod reads its CA files with encoding/pem and crypto/x509, which pass over what others
+-- refuse, and refuse what others pass over.
+-- @module tcpki.istio.go
+-- @local
+
+local base64 = require "tcpki.pem.base64"
+local core = require "tcpki.core"
+local framing = require "tcpki.pem.framing"
+local go_name = require "tcpki.go_name"
+
+local go = {}
+
+local DIALECT = { blanks = "[ \t\r\n]", padding = "required" }
+
+local SUBJECT_ALT_NAME, NAME_CONSTRAINTS = "2.5.29.17", "2.5.29.30"
+local SUBJECT_KEY_ID, AUTHORITY_KEY_ID, AUTHORITY_INFORMATION = "2.5.29.14", "2.5.29.35", "1.3.6.1.5.5.7.1.1"
+
+-- What crypto/x509 knows what to do with when it is critical (parser.go, processExtensions).
+local known = {}
+for oid in ("2.5.29.14 2.5.29.15 2.5.29.17 2.5.29.19 2.5.29.30 2.5.29.31 2.5.29.32 2.5.29.33 2.5.29.35 2.5.29.36 "
+  .. "2.5.29.37 2.5.29.54 1.3.6.1.5.5.7.1.1"):gmatch "%S+" do
+  known[oid] = true
+end
+
+local never_critical = {
+  [SUBJECT_KEY_ID] = "x509: subject key identifier incorrectly marked critical",
+  [AUTHORITY_KEY_ID] = "x509: authority key identifier incorrectly marked critical",
+  [AUTHORITY_INFORMATION] = "x509: authority info access incorrectly marked critical",
+}
+
+local curves = { ["P-224"] = true, ["P-256"] = true, ["P-384"] = true, ["P-521"] = true }
+
+--- The blocks that Go finds.
+-- @tparam string text
+-- @treturn {table,…} of `{ label =, headers =, der =, line = }`
+function go.blocks(text)
+  local next_block = framing.go {
+    text = text,
+    plain = {},
+    decode = function(body) return base64.decode(DIALECT, body) end,
+  }
+  local blocks, line, counted = {}, 1, 1
+  for block in next_block do
+    for _ in text:sub(counted, block.at - 1):gmatch "\n" do
+      line = line + 1
+    end
+    counted = block.at
+    blocks[#blocks + 1] = { label = block.label, headers = block.headers, der = block.der, line = line }
+  end
+  return blocks
+end
+
+-- What crypto/x509 refuses of what libcrypto reads; in the order in which it looks.
+local refusals = {
+  function(view)
+    return view.certificate:serial():sub(1, 1) == "-" and "x509: negative serial number"
+  end,
+  function(view)
+    return view.key and view.key:type() == "ec" and not curves[view.key:curve()] and "x509: unsupported elliptic curve"
+  end,
+  function(view)
+    local seen = {}
+    for _, extension in ipairs(view.extensions) do
+      if seen[extension.oid] then
+        return ('x509: certificate contains duplicate extension with OID "%s"'):format(extension.oid)
+      end
+      seen[extension.oid] = true
+    end
+  end,
+  function(view)
+    for _, extension in ipairs(view.extensions) do
+      if extension.critical and never_critical[extension.oid] then
+        return never_critical[extension.oid]
+      end
+    end
+  end,
+}
+
+local function set(words)
+  if not words then
+    return nil
+  end
+  local members = {}
+  for _, word in ipairs(words) do
+    members[word] = true
+  end
+  return members
+end
+
+-- Attributes that libcrypto reads and a damaged one, which it does not.
+local function fields(view)
+  local certificate = view.certificate
+  local constraints = certificate:basic_constraints()
+  view.constraints = constraints ~= nil
+  view.ca = constraints and constraints.ca or false
+  view.path_length = constraints and constraints.path_length
+  view.key_usage = set(certificate:key_usage())
+  view.purposes = set(certificate:extended_key_usage())
+  view.subject_key_id, view.authority_key_id = certificate:subject_key_id(), certificate:authority_key_id()
+  for _, extension in ipairs(view.extensions) do
+    if extension.oid == SUBJECT_ALT_NAME then
+      view.names = extension.der
+    elseif extension.oid == NAME_CONSTRAINTS then
+      view.name_constraints = true
+    end
+    if extension.critical and not known[extension.oid] then
+      view.unknown_critical = view.unknown_critical or extension.oid
+    end
+  end
+end
+
+--- A certificate as crypto/x509 has it.
+-- @tparam string der
+-- @treturn[1] table `certificate`, `der`, `subject`, `issuer` (bytes), `name` (as Go prints it), `common_name`, `key`,
+-- `key_der`, `version`, `constraints`, `ca`, `path_length`, `key_usage`, `purposes` (sets), `names` (bytes of the
+-- subject alternative names), `name_constraints`, `unknown_critical`
+-- @treturn[2] nil
+-- @treturn[2] string what Go says, as far as it is known
+function go.certificate(der)
+  local certificate = core.certificate.parse(der)
+  if not certificate or certificate:der() ~= der then
+    return nil, certificate and "x509: trailing data" or "x509: malformed certificate"
+  end
+  local view = {
+    certificate = certificate, der = der, version = certificate:version(), extensions = certificate:extensions() or {},
+  }
+  local subject = certificate:subject()
+  view.subject, view.issuer = certificate:subject_der(), certificate:issuer_der()
+  if not (subject and view.subject and view.issuer) then
+    return nil, "x509: invalid RDNSequence"
+  end
+  view.name, view.text = go_name(subject, view.subject), tostring(subject)
+  view.common_name = subject.CN
+  view.key = certificate:public_key()
+  view.key_der = view.key and view.key:der()
+  for _, refusal in ipairs(refusals) do
+    local reason = refusal(view)
+    if reason then
+      return nil, reason
+    end
+  end
+  fields(view)
+  return view
+end
+
+--- What an x509.CertPool takes of a text: whole certificates of the right label, without headers, each once. All else
+-- is passed over in silence.
+-- @tparam string text
+-- @treturn {table,…} views, as of `certificate`
+-- @treturn {table,…} blocks that were passed over
+function go.pool(text)
+  local views, skipped, seen = {}, {}, {}
+  for _, block in ipairs(go.blocks(text)) do
+    local view = block.label == "CERTIFICATE" and block.headers == "" and go.certificate(block.der)
+    if not view then
+      skipped[#skipped + 1] = block
+    elseif not seen[block.der] then
+      seen[block.der] = true
+      view.line = block.line
+      views[#views + 1] = view
+    end
+  end
+  return views, skipped
+end
+
+return go
