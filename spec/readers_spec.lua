@@ -37,11 +37,12 @@ end
 describe("the readers of PEM #readers", function()
   local asked
 
-  setup(function()
+  -- lazily: with --run=TAG busted would set up what it then passes over
+  lazy_setup(function()
     asked = support.ask(os.getenv "READERS_ALL" == "yes")
   end)
 
-  teardown(function()
+  lazy_teardown(function()
     if asked then asked.remove() end
   end)
 
