@@ -52,18 +52,44 @@ end
 
 metatable.__close = methods.close
 
+local function put(directory, name, text)
+  assert(tcpki.file.write(directory .. "/" .. name, text))
+  return quote(directory .. "/" .. name)
+end
+
+local function s_server_command(directory, leaf, client_ca, flags)
+  return ("openssl s_server -accept 127.0.0.1:0 -cert %s -key %s %s %s"):format(
+    put(directory, "server.pem", leaf.chain:pem()), put(directory, "server.key", leaf.key:pem()),
+    client_ca and ("-Verify 3 -verify_return_error -CAfile %s"):format(
+      put(directory, "ca.pem", client_ca.certificate:pem())) or "", flags)
+end
+
 -- openssl s_server with a certificate of the support's PKI; flags are its own.
 function party.s_server(leaf, client_ca, flags)
   local directory = party.directory()
-  local function put(name, text)
-    assert(tcpki.file.write(directory .. "/" .. name, text))
-    return quote(directory .. "/" .. name)
+  return start(s_server_command(directory, leaf, client_ca, "-alpn h2 " .. (flags or "")), directory)
+end
+
+-- The same without ALPN.
+function party.s_server_without_alpn(leaf, client_ca)
+  local directory = party.directory()
+  return start(s_server_command(directory, leaf, client_ca, ""), directory)
+end
+
+-- What one HTTP/2 connection is told, through s_server: a SETTINGS frame, and then of each turn `send` once the
+-- client has written `after`.
+function party.http2(leaf, client_ca, turns)
+  local directory = party.directory()
+  local settings = "\0\0\0\4\0\0\0\0\0" .. "\0\0\0\4\1\0\0\0\0" -- ours, and the acknowledgement of theirs
+  local script = { "{ cat " .. put(directory, "settings", settings) }
+  local heard = quote(directory .. "/heard")
+  for i, turn in ipairs(turns) do
+    script[#script + 1] = ("until grep -a -q -e %s %s; do sleep 0.02; done; cat %s"):format(quote(turn.after), heard,
+      put(directory, "turn" .. i, turn.send))
   end
-  local command = ("openssl s_server -accept 127.0.0.1:0 -cert %s -key %s -alpn h2 %s %s"):format(
-    put("server.pem", leaf.chain:pem()), put("server.key", leaf.key:pem()),
-    client_ca and ("-Verify 3 -verify_return_error -CAfile %s"):format(
-      put("ca.pem", client_ca.certificate:pem())) or "", flags or "")
-  return start(command, directory)
+  script[#script + 1] = ("cat; } | %s | tee %s"):format(s_server_command(directory, leaf, client_ca, "-alpn h2"), heard)
+  assert(tcpki.file.write(directory .. "/heard", ""))
+  return start("sh " .. put(directory, "script", table.concat(script, "\n")), directory)
 end
 
 local odd = [[

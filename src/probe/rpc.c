@@ -176,11 +176,36 @@ static bool describe_peer(rpc_reply *reply, grpc_call *call) {
 }
 
 /*
-** Whether the peer itself sent the status. gRPC core makes statuses of its own for a lost
-** connection, a deadline or a broken answer; only its error string tells them apart, and where
-** that is missing only the codes that it never makes by itself count as an answer.
+** What gRPC core's transport says in the place of a peer that did not answer, on a connection that
+** stood: chttp2_transport.cc, http_client_filter.cc, tcp_posix.cc.
 */
-static bool is_answer(grpc_status_code code, const char *error) {
+static bool is_of_transport(const char *message) {
+    static const char *const texts[] = {
+        "Deadline Exceeded",    "Received http2 header with status",
+        "Received RST_STREAM",  "GOAWAY",
+        "Stream removed",       "Stream refused",
+        "Transport closed",     "Transport destroyed",
+        "Socket closed",        "FD shutdown",
+        "Endpoint read failed", "endpoint shutdown",
+        "Connection reset",     "Broken pipe",
+        "Failed parsing HTTP",  "keepalive",
+        "ping timeout",         "No status received",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        if (strstr(message, texts[i]) != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+** Whether the peer itself sent the status. gRPC core makes statuses of its own for a lost
+** connection, a deadline or a broken answer. Without a connection its error string tells them
+** apart; on one that stood it says "received from peer" of them as well, and only the message is
+** left. Where in doubt it is no answer: an answer is a proof.
+*/
+static bool is_answer(grpc_status_code code, const char *error, const char *message) {
     switch (code) {
     case GRPC_STATUS_OK:
         return true;
@@ -194,7 +219,8 @@ static bool is_answer(grpc_status_code code, const char *error) {
     case GRPC_STATUS_UNAUTHENTICATED:
     case GRPC_STATUS_PERMISSION_DENIED:
         /* The last four: it makes them of HTTP statuses, of a proxy as well as of a peer. */
-        return error != NULL && strstr(error, "rror received from peer") != NULL;
+        return error != NULL && strstr(error, "rror received from peer") != NULL &&
+               !is_of_transport(message);
     default:
         return true;
     }
@@ -248,13 +274,11 @@ bool rpc_call(rpc_channel *channel, const char *method, const void *request, siz
     }
     reply->seconds = clock_now() - start;
     reply->code = (int)code;
-    reply->answered = is_answer(code, error);
     bool copied =
         bytes_copy_slice(&reply->message, message) && find_details(&reply->details, &trailer) &&
         (answer == NULL || bytes_copy_buffer(&reply->body, answer)) && describe_peer(reply, call);
 
     grpc_call_unref(call);
-    gpr_free((void *)error);
     grpc_slice_unref(message);
     grpc_byte_buffer_destroy(answer);
     grpc_byte_buffer_destroy(body);
@@ -263,9 +287,12 @@ bool rpc_call(rpc_channel *channel, const char *method, const void *request, siz
     for (size_t i = 0; i < metadata_count && i < RPC_METADATA; i++) {
         grpc_slice_unref(headers[i].value);
     }
-    if (!copied) {
+    if (copied) {
+        reply->answered = is_answer(code, error, (const char *)reply->message.data);
+    } else {
         rpc_reply_free(reply);
     }
+    gpr_free((void *)error);
     return copied;
 }
 

@@ -23,13 +23,13 @@ local function of_answer(answer, method, stage)
   if method == "DescribeNamespace" and answer.code == 5 then word = "namespace_not_found" end
   local detail = answer.message ~= "" and answer.message or words.status[answer.code]
   return word, { stage = stage, method = method, detail = detail,
-    status = words.status[answer.code] }
+    status = words.status[answer.code], seconds = answer.seconds }
 end
 
 -- A status that our own library made, on a connection that stood.
 local function of_lost_answer(answer, method, stage)
   if answer.code == 4 then
-    return "silent_rpc", { stage = stage, method = method }
+    return "silent_rpc", { stage = stage, method = method, seconds = answer.seconds }
   elseif answer.message:find "[Rr]eceived http2 header with status"
       or answer.message:find "content%-type" then
     return "not_grpc", { stage = stage, detail = answer.message }

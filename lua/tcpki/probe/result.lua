@@ -80,7 +80,7 @@ local function fields_of(task, context, seen, about)
   local leaf = context.certificates[1]
   local fields = {
     host = task.host, name = task.server_name, namespace = task.namespace, peer = seen.peer,
-    waited = report.duration(seen.elapsed or 0), server_subject = context.server_subject or "",
+    waited = report.duration(about.seconds or seen.elapsed or 0), server_subject = context.server_subject or "",
     server_names = context.server_names or "none", accepted = accepted_of(seen.trace),
   }
   if leaf then
