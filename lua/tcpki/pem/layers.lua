@@ -72,25 +72,35 @@ local function line_start(text, at)
   end
 end
 
--- `NAME=`, `export NAME=` or `name:` before PEM, on its line or, with a quote, on the line before.
+-- Where a name begins that stands before armour, and where what it is the name of: `NAME=`, `export NAME=` or `name:` on
+-- the line of the armour or, with a quote, on the line before.
+local function name_before(text, armour)
+  local stop = armour - 1
+  if text:find("^[\"'][\r\n]", stop - 1) then
+    stop = stop - 1
+  end
+  local start = stop > 0 and not text:find("^[\r\n]", stop) and line_start(text, stop)
+  local line = start and text:sub(start, stop) or ""
+  local name = line:match "^%s*export%s+[%a_][%w_%-.]*%s*=%s*" or line:match "^%s*[%a_][%w_%-.]*%s*[=:]%s*"
+  if name and line:find("^[\"']?%s*$", #name + 1) then
+    return start, start + #name
+  end
+end
+
 local function take_name(text)
-  local from = 1
-  while true do
-    local armour = text:find("-----BEGIN ", from, true)
-    if not armour then
-      return nil
+  local out, kept, first = {}, 1, nil
+  local armour = text:find("-----BEGIN ", 1, true)
+  while armour do
+    local start, behind = name_before(text, armour)
+    if start and start >= kept then
+      out[#out + 1] = text:sub(kept, start - 1)
+      kept, first = behind, first or start
     end
-    local stop = armour - 1
-    if text:find("^[\"'][\r\n]", stop - 1) then
-      stop = stop - 1
-    end
-    local start = stop > 0 and not text:find("^[\r\n]", stop) and line_start(text, stop)
-    local line = start and text:sub(start, stop) or ""
-    local name = line:match "^%s*export%s+[%a_][%w_%-.]*%s*=%s*" or line:match "^%s*[%a_][%w_%-.]*%s*[=:]%s*"
-    if name and line:find("^[\"']?%s*$", #name + 1) then
-      return text:sub(1, start - 1) .. text:sub(start + #name), start
-    end
-    from = armour + 1
+    armour = text:find("-----BEGIN ", armour + 1, true)
+  end
+  if first then
+    out[#out + 1] = text:sub(kept)
+    return table.concat(out), first
   end
 end
 
@@ -302,6 +312,8 @@ local function is_good(parts)
   return blocks > 0
 end
 
+local MOST_LAYERS = 12 -- that are taken off; more are nobody's accident
+
 --- Takes off every layer that a text wears.
 -- @tparam string text
 -- @treturn[1] table `text` (what is beneath), `parts` (its description, as of pem.scan), `peeled` (the layers that came
@@ -310,13 +322,12 @@ end
 -- @treturn[2] fault `out_of_memory`
 function layers.peel(text)
   local peeled = {}
-  local limit = 2 * #layers.list
   local parts, err = core.pem.scan(text)
   if not parts then
     return nil, err
   end
   local again = not is_good(parts)
-  while again and #peeled < limit do
+  while again and #peeled < MOST_LAYERS do
     again = false
     for _, layer in ipairs(layers.list) do
       local beneath, at = layer.take(text)

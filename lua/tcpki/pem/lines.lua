@@ -253,6 +253,9 @@ end
 
 --- A number before every line, counting them.
 function lines.numbers(text)
+  if not text:find("BEGIN", 1, true) then
+    return nil
+  end
   local out, expected = {}, nil
   for start, stop, next in each_line(text) do
     if stop < start then
@@ -266,7 +269,7 @@ function lines.numbers(text)
       out[#out + 1] = text:sub(start + behind - 1, stop):match "^[ \t]*(.*)$" .. text:sub(stop + 1, next - 1)
     end
   end
-  if expected then
+  if #out > 1 then
     return table.concat(out), 1
   end
 end
