@@ -11,6 +11,40 @@ local function run(address, leaf, options)
   return probe.run(pki.options(leaf, all))
 end
 
+-- ---- HTTP/2, as far as a server needs it that says a thing or two: RFC 9113; RFC 7541, 6.2.2 ----
+
+local function frame(kind, flags, stream, payload)
+  return string.pack(">I3BBI4", #payload, kind, flags, stream) .. payload
+end
+
+local DATA, HEADERS, RST_STREAM, GOAWAY = 0, 1, 3, 7
+local END_STREAM, END_HEADERS = 1, 4
+
+local function headers(stream, flags, list)
+  local parts = {}
+  for i, header in ipairs(list) do parts[i] = "\0" .. string.pack("s1s1", header[1], tostring(header[2])) end
+  return frame(HEADERS, END_HEADERS | flags, stream, table.concat(parts))
+end
+
+local http_ok, content_type = { ":status", 200 }, { "content-type", "application/grpc" }
+
+-- A call that is answered by nothing but a status.
+local function status(stream, code, message)
+  return headers(stream, END_STREAM, { http_ok, content_type, { "grpc-status", code }, { "grpc-message", message } })
+end
+
+-- A call that is answered by a message.
+local function answer(stream, message)
+  return headers(stream, 0, { http_ok, content_type }) .. frame(DATA, 0, stream, string.pack(">Bs4", 0, message))
+    .. headers(stream, END_STREAM, { { "grpc-status", 0 } })
+end
+
+-- Probes a server that says one thing once it has heard of GetSystemInfo.
+local function told(bytes, options)
+  local server <close> = party.http2(pki.server, pki.client_ca, { { after = "GetSystemInfo", send = bytes } })
+  return run(server.address, pki.good, options)
+end
+
 describe("a server that lets the certificate in and does not serve", function()
   it("is told from one that refuses it, by what it does not answer", function()
     local server <close> = party.http2(pki.server, pki.client_ca, {})
@@ -19,5 +53,81 @@ describe("a server that lets the certificate in and does not serve", function()
     assert.equal("rpc", result.stage)
     assert.is_false(result.authenticated, "nothing was answered")
     assert.matches("did not answer GetSystemInfo within " .. duration(result.timings.rpc), result.message, 1, true)
+  end)
+
+  it("is named where it wants an API key", function()
+    local result = told(status(1, 16, "Jwt is missing"))
+    assert.equal("unauthenticated", result.cause, tostring(result))
+    assert.same({ code = 16, name = "UNAUTHENTICATED", message = "Jwt is missing" }, result.grpc)
+    assert.is_true(result.authenticated, "TLS let the certificate in")
+    assert.is_true(result.certain)
+    assert.matches("credentials other than a certificate: Jwt is missing.", result.message, 1, true)
+  end)
+
+  it("is named where it is another gRPC service", function()
+    local result = told(status(1, 12, "unknown service temporal.api.workflowservice.v1.WorkflowService"))
+    assert.equal("unimplemented", result.cause, tostring(result))
+    assert.is_true(result.authenticated)
+    assert.matches("does not know GetSystemInfo: unknown service", result.message, 1, true)
+  end)
+
+  it("is named where the namespace is at its limit", function()
+    local server <close> = party.http2(pki.server, pki.client_ca, {
+      { after = "GetSystemInfo", send = answer(1, "") },
+      { after = "DescribeNamespace", send = status(3, 8, "namespace rate limit exceeded") },
+    })
+    local result = run(server.address, pki.good, { namespace = "payments" })
+    assert.equal("resource_exhausted", result.cause, tostring(result))
+    assert.equal("namespace", result.stage)
+    assert.is_true(result.authenticated)
+    assert.matches("no capacity for DescribeNamespace: namespace rate limit exceeded.", result.message, 1, true)
+  end)
+
+  it("is named where nothing stands behind it, and where its health is bad", function()
+    local result = told(status(1, 14, "no healthy upstream"))
+    assert.equal("unavailable", result.cause, tostring(result))
+    assert.is_true(result.authenticated)
+    assert.matches("cannot serve GetSystemInfo: no healthy upstream.", result.message, 1, true)
+    local server <close> = party.http2(pki.server, pki.client_ca, {
+      { after = "GetSystemInfo", send = answer(1, "") },
+      { after = "Health/Check", send = answer(3, "\8\2") }, -- status: NOT_SERVING
+    })
+    result = run(server.address, pki.good, { health = true })
+    assert.equal("unavailable", result.cause, tostring(result))
+    assert.equal("NOT_SERVING", result.health)
+    assert.is_true(result.authenticated)
+  end)
+
+  it("is named where it fails otherwise, and is believed where it said so itself", function()
+    local result = told(status(1, 3, "Unable to parse client version: x"))
+    assert.equal("rpc_failed", result.cause, tostring(result))
+    assert.is_true(result.authenticated)
+    assert.is_true(result.certain)
+    assert.matches("GetSystemInfo failed with INVALID_ARGUMENT: Unable to parse", result.message, 1, true)
+    for _, broken in ipairs {
+      frame(RST_STREAM, 0, 1, string.pack(">I4", 7)), -- REFUSED_STREAM
+      frame(GOAWAY, 0, 0, string.pack(">I4I4", 0, 2)), -- INTERNAL_ERROR
+    } do
+      result = told(broken, { trace = "never" })
+      assert.equal("rpc_failed", result.cause, tostring(result))
+      assert.is_false(result.authenticated)
+      assert.is_false(result.certain)
+    end
+  end)
+
+  it("is named where it is no gRPC: a proxy, a page, other bytes, another message", function()
+    local result = told(headers(1, END_STREAM, { { ":status", 503 }, { "content-type", "text/html" } }),
+      { trace = "never" })
+    assert.equal("not_grpc", result.cause, tostring(result))
+    assert.is_false(result.authenticated)
+    assert.matches("status: 503", result.message, 1, true)
+    result = told(answer(1, "rubbish"))
+    assert.equal("not_grpc", result.cause, tostring(result))
+    assert.matches("GetSystemInfo was answered with another message", result.message, 1, true)
+    local server <close> = party.s_server(pki.server, pki.client_ca, "-rev")
+    result = run(server.address, pki.good)
+    assert.equal("not_grpc", result.cause, tostring(result))
+    assert.equal("settings", result.stage)
+    assert.matches("it answered with other bytes", result.message, 1, true)
   end)
 end)
