@@ -10,6 +10,7 @@ import (
 	"strings"
 )
 
+// As CertPool.AppendCertsFromPEM goes about it: other kinds of blocks are passed over.
 func certificates(path string) ([]*x509.Certificate, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -21,6 +22,9 @@ func certificates(path string) ([]*x509.Certificate, error) {
 		block, text = pem.Decode(text)
 		if block == nil {
 			return found, nil
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
 		}
 		certificate, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
