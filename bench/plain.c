@@ -286,7 +286,94 @@ static int plain_verify_text(lua_State *L) {
     return ended(L, done);
 }
 
+/* ---- many chains against one store ---- */
+
+#define MANY "bench.many"
+
+typedef struct many {
+    X509_STORE *store;
+    size_t count;
+    X509 **leaves;
+    STACK_OF(X509) * *untrusted;
+} many;
+
+static int release_many(lua_State *L) {
+    many *held = luaL_checkudata(L, 1, MANY);
+    for (size_t i = 0; i < held->count; i++) {
+        X509_free(held->leaves[i]);
+        sk_X509_pop_free(held->untrusted[i], X509_free);
+    }
+    free(held->leaves);
+    free(held->untrusted);
+    X509_STORE_free(held->store);
+    memset(held, 0, sizeof *held);
+    return 0;
+}
+
+/* many(roots, {chain, ...}): PEM; every certificate of roots is trusted */
+static int plain_many(lua_State *L) {
+    size_t length = 0;
+    const char *text = luaL_checklstring(L, 1, &length);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    many *held = lua_newuserdatauv(L, sizeof *held, 0);
+    memset(held, 0, sizeof *held);
+    luaL_setmetatable(L, MANY);
+    held->store = X509_STORE_new();
+    STACK_OF(X509) *roots = sk_X509_new_null();
+    X509 *first = parse_chain(text, length, roots);
+    (void)sk_X509_push(roots, first);
+    for (int i = 0; i < sk_X509_num(roots); i++) {
+        (void)X509_STORE_add_cert(held->store, sk_X509_value(roots, i));
+    }
+    sk_X509_pop_free(roots, X509_free);
+    size_t count = (size_t)lua_rawlen(L, 2);
+    held->leaves = calloc(count, sizeof *held->leaves);
+    held->untrusted = calloc(count, sizeof *held->untrusted);
+    for (; held->count < count; held->count++) {
+        (void)lua_rawgeti(L, 2, (lua_Integer)held->count + 1);
+        text = luaL_checklstring(L, -1, &length);
+        held->untrusted[held->count] = sk_X509_new_null();
+        held->leaves[held->count] = parse_chain(text, length, held->untrusted[held->count]);
+        lua_pop(L, 1);
+    }
+    return 1;
+}
+
+static int plain_verify_many(lua_State *L) {
+    const many *held = luaL_checkudata(L, 1, MANY);
+    bool done = true;
+    for (lua_Integer n = luaL_checkinteger(L, 2); n > 0 && done; n--) {
+        for (size_t i = 0; i < held->count && done; i++) {
+            done = verify(held->store, held->leaves[i], held->untrusted[i]);
+        }
+    }
+    return ended(L, done);
+}
+
+/* verify_many_texts(state, {chain, ...}, n) */
+static int plain_verify_many_texts(lua_State *L) {
+    const many *held = luaL_checkudata(L, 1, MANY);
+    bool done = true;
+    for (lua_Integer n = luaL_checkinteger(L, 3); n > 0 && done; n--) {
+        for (size_t i = 0; i < held->count && done; i++) {
+            size_t length = 0;
+            (void)lua_rawgeti(L, 2, (lua_Integer)i + 1);
+            const char *text = lua_tolstring(L, -1, &length);
+            STACK_OF(X509) *untrusted = sk_X509_new_null();
+            X509 *leaf = parse_chain(text, length, untrusted);
+            done = leaf != NULL && verify(held->store, leaf, untrusted);
+            X509_free(leaf);
+            sk_X509_pop_free(untrusted, X509_free);
+            lua_pop(L, 1);
+        }
+    }
+    return ended(L, done);
+}
+
 static const luaL_Reg functions[] = {{"new", plain_new},
+                                     {"many", plain_many},
+                                     {"verify_many", plain_verify_many},
+                                     {"verify_many_texts", plain_verify_many_texts},
                                      {"parse", plain_parse},
                                      {"names", plain_names},
                                      {"generate", plain_generate},
@@ -300,6 +387,9 @@ int luaopen_plain(lua_State *L);
 int luaopen_plain(lua_State *L) {
     luaL_newmetatable(L, STATE);
     lua_pushcfunction(L, release);
+    lua_setfield(L, -2, "__gc");
+    luaL_newmetatable(L, MANY);
+    lua_pushcfunction(L, release_many);
     lua_setfield(L, -2, "__gc");
     luaL_newlib(L, functions);
     return 1;

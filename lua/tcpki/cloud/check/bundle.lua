@@ -119,15 +119,16 @@ local function check_certificates(findings, certificates, source, state)
     all[i] = facts.of(one)
   end
   for i, one in ipairs(all) do
-    local where = finding.at(one, ("certificate %d of the bundle"):format(i),
-      { path = state.path, line = lines[one.certificate:der()] })
-    local found = {}
-    judge(one, all, state, function(code, values)
+    local found, where = {}, nil
+    local function add(code, values)
+      where = where or finding.at(one, ("certificate %d of the bundle"):format(i),
+        { path = state.path, line = lines[one.certificate:der()] })
       found[#found + 1] = finding.of(code, values, where)
-    end)
+    end
+    judge(one, all, state, add)
     local other = namesake(one, all)
     if other then
-      found[#found + 1] = finding.of("same_subject", { other = other }, where)
+      add("same_subject", { other = other })
     end
     in_order(found)
     for _, each in ipairs(found) do
@@ -152,8 +153,11 @@ end
 
 local function check_text(findings, source, state)
   local where = { path = state.path }
-  local bad = text.lint(findings, source, "bundle", where)
   local certificates, err = bundle.parse(source)
+  if certificates and text.is_plain(source, #certificates) then
+    return certificates
+  end
+  local bad = text.lint(findings, source, "bundle", where)
   if certificates then
     return certificates
   elseif not bad then
@@ -193,7 +197,7 @@ return function(given, how)
     certificates, source = check_text(findings, given, state), given
   elseif bundle.is(given) then
     source = source_of(given)
-    if source then
+    if source and not text.is_plain(source, #given) then
       text.lint(findings, source, "bundle", { path = state.path })
     end
   else

@@ -2,6 +2,8 @@
 -- @module tcpki.cloud.check.fold
 -- @local
 
+local pattern = require "tcpki.cloud.pattern"
+
 -- One run of capitals each: first and last (hex), step, and what is added to get the small letter. Full folding (a
 -- sharp s is two) is left out on purpose: no comparison of names that we know of does that.
 local RUNS = [[
@@ -47,15 +49,11 @@ local function read()
   end
 end
 
-local function lower(letter)
-  return string.char(letter:byte() + 32)
-end
-
 --- A text with all its letters small. Bytes that are no UTF-8 stay.
 -- @tparam string text
 -- @treturn string
 return function(text)
-  text = text:gsub("[A-Z]", lower) -- not string.lower, which hangs on the locale
+  text = pattern.fold(text)
   if text:find "[\x80-\xff]" and utf8.len(text) then
     if not small then
       read()

@@ -16,9 +16,9 @@ local function value_of(entry)
   if value:find "%s" then
     value = value:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")
   end
-  -- The length keeps values with any bytes apart.
   value = fold(value)
-  return ("%s=%d:%s"):format(entry.type, #value, value)
+  -- The length keeps values with any bytes apart.
+  return entry.type .. "=" .. #value .. ":" .. value
 end
 
 --- What is alike for the same names, and for no others.
@@ -26,16 +26,16 @@ end
 -- @treturn string
 function names.key(name)
   local parts, part = {}, nil
-  for _, entry in ipairs(name) do
-    if not entry.joined then
-      part = {}
-      parts[#parts + 1] = part
+  for i, entry in ipairs(name) do
+    local value = value_of(entry)
+    if entry.joined then
+      part[#part + 1] = value
+      table.sort(part)
+      parts[#parts] = table.concat(part, "+")
+    else
+      parts[#parts + 1] = value
+      part = name[i + 1] and name[i + 1].joined and { value } or nil
     end
-    part[#part + 1] = value_of(entry)
-  end
-  for i, attributes in ipairs(parts) do
-    table.sort(attributes)
-    parts[i] = table.concat(attributes, "+")
   end
   return table.concat(parts, ",")
 end

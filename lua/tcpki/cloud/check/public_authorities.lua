@@ -15,22 +15,27 @@ local PATHS = {
   "/usr/local/share/certs/ca-root-nss.crt",
 }
 
--- The stores that were read, by the text of the file, for as long as anybody needs them.
-local read = setmetatable({}, { __mode = "v" })
-
--- Subject (DER) to the certificates with it. A block that cannot be read is no reason to do without the others.
-local function index(text)
-  local store = { count = 0 }
+-- The DER of each block of a text. Few of them are ever looked at, so that parsing them all would be a waste.
+local function read(text)
+  local store = {}
   for _, part in ipairs(core.pem.scan(text) or {}) do
-    local certificate = part.der and core.certificate.parse(part.der)
-    local subject = certificate and certificate:subject_der()
-    if subject then
-      store[subject] = store[subject] or {}
-      table.insert(store[subject], certificate)
-      store.count = store.count + 1
-    end
+    store[#store + 1] = part.der
   end
   return store
+end
+
+-- The certificates of the store with a subject. A block that cannot be read is no reason to do without the others.
+local function named(store, subject)
+  local found = {}
+  for _, der in ipairs(store) do
+    if der:find(subject, 1, true) then
+      local one = core.certificate.parse(der)
+      if one and one:subject_der() == subject then
+        found[#found + 1] = one
+      end
+    end
+  end
+  return found
 end
 
 --- Opens the root store.
@@ -43,9 +48,8 @@ function public.open(path)
   for _, candidate in ipairs(path and { path } or PATHS) do
     local text, err = core.file.read(candidate)
     if text then
-      local store = read[text] or index(text)
-      read[text] = store
-      if store.count > 0 then
+      local store = read(text)
+      if #store > 0 then
         return store
       end
       why = candidate .. " holds no certificate"
@@ -62,14 +66,14 @@ end
 -- @treturn ?string nil where it does not
 function public.reason(store, facts)
   local key = facts.certificate:public_key()
-  for _, root in ipairs(store[facts.subject_der] or {}) do
+  for _, root in ipairs(named(store, facts.subject_der)) do
     if root == facts.certificate then
       return "is a well-known public CA (it is in the root store of this system)"
     elseif key and key:matches(root) then
       return "is a well-known public CA (one of that name and key is in the root store of this system)"
     end
   end
-  for _, root in ipairs(store[facts.issuer_der] or {}) do
+  for _, root in ipairs(facts:is_self_issued() and {} or named(store, facts.issuer_der)) do
     if facts.certificate:issued_by(root) then
       return ("is issued by a well-known public CA (%s)"):format(root:subject())
     end
