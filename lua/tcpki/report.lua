@@ -1,8 +1,9 @@
 --- Reports: arrays of findings, for programs and for people.
 --
 -- A finding is `{ code =, severity = "error"|"warning"|"info", message =, hint = }` and, where they exist, `subject`,
--- `place`, `serial`, `client`, `path`, `line`, `column`, `count`, `who` (what stumbles over it), `kind` (what follows
--- from it), `note` and `source` (the document that the rule comes from). docs/report.md describes each.
+-- `place`, `serial`, `fingerprint`, `client`, `path`, `line`, `column`, `count`, `who` (what stumbles over it), `kind`
+-- and `consequence` (what follows from it, as a word and as a sentence), `note` and `source` (the document that the
+-- rule comes from). docs/report.md describes each.
 --
 -- `tostring(report)` is for a terminal, grouped by certificate; `report:json()` is for other programs.
 -- @module tcpki.report
@@ -122,14 +123,6 @@ end
 
 -- ---- for a terminal ----
 
--- What follows from a finding, by its kind.
-local consequences = {
-  refused = "Temporal Cloud refuses this",
-  documented = "against Temporal Cloud's documentation; that it refuses this is not known",
-  sdk = "not for Temporal Cloud to judge: a client cannot use it",
-  advice = "no rule of Temporal Cloud's documentation, but unwise",
-}
-
 -- Nothing that came from a certificate or a file moves the cursor of a terminal.
 local function printable(text)
   return (text:gsub("[%c\x7f]", function(control)
@@ -182,7 +175,7 @@ local function add_finding(lines, finding, margin)
       lines[#lines + 1] = report.wrap(printable(word .. text), inner, inner .. "  ")
     end
   end
-  add("", consequences[finding.kind])
+  add("", finding.consequence)
   add("", finding.note)
   add("stumbling over it: ", finding.who)
   add("do: ", finding.hint)

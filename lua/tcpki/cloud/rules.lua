@@ -146,7 +146,7 @@ local rules = {
     source = REQUIREMENTS,
   },
   {
-    code = "key_algorithm", concerns = "certificate", kind = "refused", severity = "error",
+    code = "key_algorithm", concerns = "certificate", kind = "documented", severity = "error",
     message = "its key is {key}: it has to be RSA or ECDSA",
     hint = "issue it again for an EC key on P-256 or an RSA key of 2048 bits or more",
     source = REQUIREMENTS,
@@ -203,18 +203,18 @@ local rules = {
     code = "leaf_without_constraints", concerns = "leaf", kind = "documented", severity = "error",
     message = "it has no basic constraints, and so does not say CA:false",
     hint = "issue it again with basicConstraints = critical, CA:false",
-    note = "certstrap, and samples-server tls/tls-simple and tls-full, make such leaves",
+    note = "certstrap, the documentation's recipe for step, and samples-server tls-simple and tls-full make such leaves",
     source = LEAVES,
   },
   {
     code = "leaf_without_key_usage", concerns = "leaf", kind = "documented", severity = "warning",
     message = "it has no key usage, and so does not say digitalSignature",
     hint = "issue it again with keyUsage = critical, digitalSignature when it is renewed",
-    note = "tcld makes such leaves",
+    note = "tcld, and samples-server tls-simple and tls-full, make such leaves",
     source = LEAVES,
   },
   {
-    code = "leaf_without_signature", concerns = "leaf", kind = "refused", severity = "error",
+    code = "leaf_without_signature", concerns = "leaf", kind = "documented", severity = "error",
     message = "its key usage ({usages}) leaves out digitalSignature",
     hint = "issue it again with keyUsage = critical, digitalSignature",
     source = LEAVES,
@@ -321,6 +321,14 @@ for place, rule in ipairs(rules) do
   rule.place = place
 end
 rules.by_code = by_code
+
+--- What follows from a finding, by its kind, as a sentence.
+rules.kinds = {
+  refused = "Temporal Cloud refuses this",
+  documented = "against Temporal Cloud's documentation; that it refuses this is not known",
+  sdk = "not for Temporal Cloud to judge: a client cannot use it",
+  advice = "no rule of Temporal Cloud's documentation, but unwise",
+}
 
 --- The numbers of the documentation.
 rules.limits = {

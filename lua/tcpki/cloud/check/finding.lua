@@ -26,6 +26,7 @@ function finding.of(code, values, where)
   values = values or {}
   made.code, made.severity, made.kind = code, rule.severity, rule.kind
   made.message, made.hint = fill(rule.message, values), fill(rule.hint, values)
+  made.consequence = rules.kinds[rule.kind]
   made.who, made.note, made.source = rule.who, rule.note, rule.source
   return made
 end

@@ -47,7 +47,7 @@ function text.lint(report, source, expect, where, without)
       found.kind = "text"
       if rule then
         found.kind, found.severity, found.source, found.hint = rule.kind, rule.severity, rule.source, rule.hint
-        found.who = rule.who or found.who
+        found.who, found.consequence = rule.who or found.who, rules.kinds[rule.kind]
       end
       for name, value in pairs(where or {}) do
         found[name] = value
