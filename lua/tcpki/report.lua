@@ -244,7 +244,7 @@ end
 -- It takes lua-cjson.
 -- @treturn string with a final newline
 function methods:json()
-  local json = require "tcpki.cloud.json"
+  local json = require "tcpki.json"
   local findings = {}
   for i, finding in ipairs(self) do
     findings[i] = {}

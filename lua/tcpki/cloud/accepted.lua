@@ -14,7 +14,7 @@ local bundles = require "tcpki.bundle"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
 local go_name = require "tcpki.go_name"
-local json = require "tcpki.cloud.json"
+local json = require "tcpki.json"
 local options = require "tcpki.options"
 local quote = require "tcpki.pem.quote"
 

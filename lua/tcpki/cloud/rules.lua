@@ -203,7 +203,7 @@ local rules = {
     code = "leaf_without_constraints", concerns = "leaf", kind = "documented", severity = "error",
     message = "it has no basic constraints, and so does not say CA:false",
     hint = "issue it again with basicConstraints = critical, CA:false",
-    note = "certstrap, the documentation's recipe for step, and samples-server tls-simple and tls-full make such leaves",
+    note = "certstrap, the documentation's recipe for step, and samples-server tls-simple and tls-full make such",
     source = LEAVES,
   },
   {

@@ -9,7 +9,7 @@ local bundles = require "tcpki.bundle"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
 local filters = require "tcpki.cloud.filters"
-local json = require "tcpki.cloud.json"
+local json = require "tcpki.json"
 local step = require "tcpki.cloud.rotation.step"
 
 local state = {}

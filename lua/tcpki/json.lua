@@ -1,9 +1,16 @@
---- JSON as the Cloud's command-line tools write it: objects in a known order, so that two runs give the same bytes.
--- @module tcpki.cloud.json
+--- JSON: objects are written in a known order, so that two runs give the same bytes. It takes lua-cjson.
+-- @module tcpki.json
 -- @local
 
-local cjson = require "cjson"
 local fault = require "tcpki.fault"
+
+local found, cjson = pcall(require, "cjson")
+if not found then
+  error("tcpki reads and writes JSON with lua-cjson, which is not installed: apt install lua-cjson, or luarocks "
+    .. "install lua-cjson", 0)
+end
+-- Of our own: what the program sets for itself must not change what is written here.
+cjson = cjson.new()
 
 local json = {}
 
