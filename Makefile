@@ -69,7 +69,7 @@ else
 PROBE_FOUND := $(PROBE)
 endif
 
-.PHONY: build core probe deps demo test test-server test-istio test-readers test-install conformance bench lint format docs asan stress oom \
+.PHONY: build core probe deps demo test test-server test-istio test-readers test-producers test-install conformance bench lint format docs asan stress oom \
         fuzz install clean help
 .DEFAULT_GOAL := build
 
@@ -179,6 +179,12 @@ test-readers:  ## what real readers make of mangled PEM, beside our verdicts (AL
 	$(AGAIN) build PROBE=yes
 	@tools/counterparts readers >/dev/null
 	@READERS_ALL=$(ALL) $(BUSTED) --run=readers
+
+test-producers:  ## certificates of other makers before us, and ours before linters and verifiers
+	$(call need,build probe test producers)
+	$(AGAIN) build
+	@for counterpart in zlint pkilint step forge go; do tools/counterparts $$counterpart >/dev/null || exit 1; done
+	$(BUSTED) --run=producers
 
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)

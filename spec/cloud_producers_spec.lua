@@ -1,8 +1,8 @@
 -- Certificates that other tools make, as users call them: make test-producers.
 --
--- Each row is a case of test/producers: what openssl and crypto/x509 make of its chain under its bundle, and what
--- tcpki.cloud finds in the bundle and in the client. A finding is its code, with "?" for a warning and "~" for an
--- information.
+-- Each row is a case of test/producers: what openssl, crypto/x509 and chain:verify (with the checks of RFC 5280 that
+-- openssl leaves out by default) make of its chain under its bundle, and what tcpki.cloud finds in the bundle and in
+-- the client. A finding is its code, with "?" for a warning and "~" for an information.
 
 local cloud = require "tcpki.cloud"
 local openssl = require "spec.support.openssl"
@@ -21,27 +21,31 @@ local cases = {
       openssl = "ok", go = "ok", bundle = "", client = "leaf_not_version_3 outlives_issuer",
     },
     ["tls-simple"] = {
-      openssl = "ok", go = "ok", bundle = "", client = "leaf_without_constraints leaf_without_key_usage?",
+      openssl = "ok", go = "ok", verify = "not_verified", bundle = "",
+      client = "leaf_without_constraints leaf_without_key_usage?",
     },
     ["tls-full"] = {
       openssl = "ok", go = "ok", bundle = "",
       client = "leaf_without_constraints leaf_without_key_usage? outlives_issuer",
     },
     ["tls-full-anchor"] = {
-      openssl = "unable to get issuer certificate", go = "ok", bundle = "issuer_missing",
+      openssl = "unable to get issuer certificate", go = "ok", verify = "no_issuer", bundle = "issuer_missing",
       client = "leaf_without_constraints leaf_without_key_usage? outlives_issuer",
     },
     ["guide-subject"] = {
       openssl = "ok", go = "ok", bundle = "", client = "leaf_is_authority leaf_without_key_usage?",
       subject = "OU=Payments, C=UK",
     },
-    bare = { openssl = "ok", go = "ok", bundle = "", client = "leaf_not_version_3" },
-    ["version-1-ca"] = { openssl = "ok", go = "ok", bundle = "not_version_3", client = "not_version_3" },
+    bare = { openssl = "ok", go = "ok", verify = "not_verified", bundle = "", client = "leaf_not_version_3" },
+    ["version-1-ca"] = {
+      openssl = "ok", go = "ok", verify = "not_verified", bundle = "not_version_3", client = "not_version_3",
+    },
     ["self-signed"] = { openssl = "ok", go = "ok", bundle = "", client = "leaf_is_authority leaf_without_key_usage?" },
     ["same-name"] = { openssl = "ok", go = "ok", bundle = "", client = "same_name" },
     ["same-name-folded"] = { openssl = "ok", go = "ok", bundle = "", client = "same_name" },
     ["leaf-by-req-x509"] = {
-      openssl = "ok", go = "ok", bundle = "", client = "leaf_is_authority leaf_without_key_usage?",
+      openssl = "ok", go = "ok", verify = "not_verified", bundle = "",
+      client = "leaf_is_authority leaf_without_key_usage?",
     },
     ["openssl-ca"] = { openssl = "ok", go = "ok", bundle = "", client = "leaf_without_key_usage?" },
 
@@ -49,30 +53,37 @@ local cases = {
     right = { openssl = "ok", go = "ok", bundle = "", client = "" },
     ["no-basic-constraints"] = { openssl = "ok", go = "ok", bundle = "", client = "leaf_without_constraints" },
     ["key-encipherment-only"] = {
-      openssl = "unsuitable certificate purpose", go = "ok", bundle = "", client = "leaf_without_signature",
+      openssl = "unsuitable certificate purpose", go = "ok", verify = "wrong_purpose", bundle = "",
+      client = "leaf_without_signature",
     },
     ["server-auth-only"] = {
-      openssl = "unsuitable certificate purpose", go = "incompatible key usage", bundle = "",
+      openssl = "unsuitable certificate purpose", go = "incompatible key usage", verify = "wrong_purpose", bundle = "",
       client = "leaf_without_client_auth",
     },
-    ["sha1-leaf"] = { openssl = "ok", go = "insecure algorithm", bundle = "", client = "weak_signature" },
+    ["sha1-leaf"] = {
+      openssl = "ok", go = "insecure algorithm", verify = "weak", bundle = "", client = "weak_signature",
+    },
     -- Nobody verifies the signature of a root.
     ["sha1-ca"] = { openssl = "ok", go = "ok", bundle = "weak_signature", client = "weak_signature" },
-    ["md5-leaf"] = { openssl = "ok", go = "insecure algorithm", bundle = "", client = "weak_signature" },
-    ["rsa-1024-leaf"] = { openssl = "ok", go = "ok", bundle = "", client = "small_key" },
-    ["rsa-1024-ca"] = { openssl = "ok", go = "ok", bundle = "small_key", client = "small_key" },
+    ["md5-leaf"] = {
+      openssl = "ok", go = "insecure algorithm", verify = "weak", bundle = "", client = "weak_signature",
+    },
+    ["rsa-1024-leaf"] = { openssl = "ok", go = "ok", verify = "weak", bundle = "", client = "small_key" },
+    ["rsa-1024-ca"] = { openssl = "ok", go = "ok", verify = "weak", bundle = "small_key", client = "small_key" },
     ed25519 = {
       openssl = "ok", go = "ok", bundle = "key_algorithm", client = "weak_signature key_algorithm key_algorithm",
     },
     ["outlives-ca"] = { openssl = "ok", go = "ok", bundle = "", client = "outlives_issuer" },
-    ["expired-leaf"] = { openssl = "certificate has expired", go = "has expired", bundle = "", client = "expired" },
+    ["expired-leaf"] = {
+      openssl = "certificate has expired", go = "has expired", verify = "expired", bundle = "", client = "expired",
+    },
     ["intermediate-is-no-ca"] = {
       openssl = "key usage does not include certificate signing", go = "cannot sign this kind of certificate",
       read = "several_leaves",
       bundle = "leaf_in_bundle", client = "not_an_authority",
     },
     ["renewed-ca"] = {
-      openssl = "unable to get local issuer certificate", go = "unknown authority", bundle = "",
+      openssl = "unable to get local issuer certificate", go = "unknown authority", verify = "no_issuer", bundle = "",
       client = "not_accepted",
     },
     ["two-cas-one-name"] = { openssl = "ok", go = "ok", bundle = "same_subject", client = "" },
@@ -100,7 +111,8 @@ local cases = {
       openssl = "ok", go = "ok", bundle = "", client = "leaf_without_constraints leaf_without_key_usage?",
     },
     ["self-signed"] = {
-      openssl = "unsuitable certificate purpose", go = "incompatible key usage", bundle = "excludes_clients",
+      openssl = "unsuitable certificate purpose", go = "incompatible key usage", verify = "wrong_purpose",
+      bundle = "excludes_clients",
       client = "leaf_is_authority leaf_without_client_auth",
     },
     right = { openssl = "ok", go = "ok", bundle = "", client = "traditional_key?" },
@@ -121,14 +133,14 @@ local cases = {
   },
 
   ["easy-rsa"] = {
-    client = { openssl = "ok", go = "ok", bundle = "", client = "" },
-    elliptic = { openssl = "ok", go = "ok", bundle = "", client = "" },
+    client = { openssl = "ok", go = "ok", verify = "not_verified", bundle = "", client = "" },
+    elliptic = { openssl = "ok", go = "ok", verify = "not_verified", bundle = "", client = "" },
     server = {
-      openssl = "unsuitable certificate purpose", go = "incompatible key usage", bundle = "",
+      openssl = "unsuitable certificate purpose", go = "incompatible key usage", verify = "wrong_purpose", bundle = "",
       client = "leaf_without_client_auth",
     },
     -- A CA below lives as long as any other certificate: 825 days.
-    subordinate = { openssl = "ok", go = "ok", bundle = "", client = "outlives_issuer" },
+    subordinate = { openssl = "ok", go = "ok", verify = "not_verified", bundle = "", client = "outlives_issuer" },
   },
 
   -- Every certificate of minica ends on the same day.
@@ -141,7 +153,7 @@ local cases = {
     client = { openssl = "ok", go = "ok", bundle = "", client = "leaf_without_constraints" },
     elliptic = { openssl = "ok", go = "ok", bundle = "", client = "leaf_without_constraints" },
     server = {
-      openssl = "unsuitable certificate purpose", go = "incompatible key usage", bundle = "",
+      openssl = "unsuitable certificate purpose", go = "incompatible key usage", verify = "wrong_purpose", bundle = "",
       client = "leaf_without_constraints leaf_without_client_auth",
     },
   },
@@ -167,12 +179,13 @@ local cases = {
       client = CRLF .. " weak_signature weak_signature leaf_is_authority traditional_key? " .. CRLF,
     },
     ["no-extensions"] = {
-      openssl = "ok", go = "insecure algorithm", bundle = CRLF,
+      openssl = "ok", go = "insecure algorithm", verify = "not_verified", bundle = CRLF,
       client = CRLF .. " weak_signature leaf_without_constraints leaf_without_key_usage? traditional_key? " .. CRLF,
     },
-    client = { openssl = "ok", go = "ok", bundle = CRLF, client = CRLF .. " " .. CRLF },
+    client = { openssl = "ok", go = "ok", verify = "not_verified", bundle = CRLF, client = CRLF .. " " .. CRLF },
     ["issuer-in-other-bytes"] = {
-      openssl = "ok", go = "unknown authority", bundle = CRLF, client = CRLF .. " names_encoded_differently " .. CRLF,
+      openssl = "ok", go = "unknown authority", verify = "not_verified", bundle = CRLF,
+      client = CRLF .. " names_encoded_differently " .. CRLF,
     },
   },
 }
@@ -282,6 +295,11 @@ for _, producer in ipairs(keys_of(cases)) do
         assert.equal(first, chain[1]:fingerprint())
         assert.equal(#blocks_of(paths.chain), #chain + #(chain.foreign or {}))
         if row.subject then assert.equal(row.subject, tostring(chain[1]:subject())) end
+        local trusted = tcpki.bundle.read(paths.bundle)
+        if trusted then
+          local verified, err = chain:verify { roots = trusted, purpose = "client" }
+          assert.equal(row.verify or "ok", verified and "ok" or err.code, tostring(err))
+        end
         -- in any order of the file
         local blocks = blocks_of(paths.chain)
         table.sort(blocks)
