@@ -17,8 +17,9 @@ describe("the rock #install", function()
       [[LUA_CPATH='%s/lib/lua/5.4/?.so' lua5.4 -e '%s']]):format(tree, tree, tree, statement))
   end
 
+  -- What the rock depends on is there from the distribution's packages, of which LuaRocks knows nothing.
   local function make(tree, environment)
-    return run(("%s luarocks --lua-version 5.4 make --tree %s tcpki-scm-1.rockspec")
+    return run(("%s luarocks --lua-version 5.4 make --deps-mode none --tree %s tcpki-scm-1.rockspec")
       :format(environment or "", tree))
   end
 
