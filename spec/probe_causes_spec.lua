@@ -1,5 +1,8 @@
 -- Causes that a server has to be odd for: each provoked by a counterpart, with what the user is told.
 
+local tcpki = require "tcpki"
+local certificate = require "tcpki.certificate"
+local openssl = require "spec.support.openssl"
 local party = require "spec.support.probe_party"
 local pki = require "spec.support.probe_pki"
 local probe = require "tcpki.probe"
@@ -129,5 +132,129 @@ describe("a server that lets the certificate in and does not serve", function()
     assert.equal("not_grpc", result.cause, tostring(result))
     assert.equal("settings", result.stage)
     assert.matches("it answered with other bytes", result.message, 1, true)
+  end)
+end)
+
+-- ---- the server's certificate ----
+
+local localhost = { { type = "dns", value = "localhost" }, { type = "ip", value = "127.0.0.1" } }
+local now = os.time()
+
+-- A certificate of the server CA, or another, and its key: options of certificate.make.
+local function make(options)
+  local all = {
+    subject = { CN = "localhost" }, not_before = now - pki.day, not_after = now + pki.day,
+    issuer = pki.server_ca.certificate, issuer_key = pki.server_ca.key, key_usage = { "digital_signature" },
+  }
+  local key = options.key or assert(tcpki.key.generate())
+  for name, value in pairs(options) do all[name] = value end
+  all.key, all.public_key = nil, key
+  if all.self_signed then all.self_signed, all.issuer, all.issuer_key = nil, nil, key end
+  local made = assert(certificate.make(all))
+  return { certificate = made, chain = made, key = key }
+end
+
+local function frontend(leaf)
+  return assert(probe.frontend {
+    certificate = leaf.chain, key = leaf.key, client_ca = pki.client_ca.certificate,
+  })
+end
+
+describe("a server whose certificate is not accepted", function()
+  local function tls(word, leaf, options)
+    local server <close> = frontend(leaf)
+    local result = run(server:address(), pki.good, options)
+    assert.equal(word, result.cause, tostring(result))
+    assert.equal("tls", result.stage)
+    assert.is_false(result.authenticated)
+    assert.is_true(result.certain)
+    assert.is_nil(result.disagreement)
+    return result
+  end
+
+  it("is named where it signed the certificate itself, and is let in where that one is trusted", function()
+    local leaf = make { self_signed = true, subject_alt_names = localhost }
+    local result = tls("server_self_signed", leaf)
+    assert.matches("CN=localhost is self-signed", result.message, 1, true)
+    local server <close> = frontend(leaf)
+    assert.equal("ok", run(server:address(), pki.good, { server_ca = leaf.certificate:pem() }).cause)
+  end)
+
+  it("is named where the certificate is not valid yet", function()
+    tls("server_not_yet_valid", make { subject_alt_names = localhost, not_before = now + pki.day / 2 })
+  end)
+
+  it("is named where the certificate is for clients", function()
+    tls("server_wrong_usage", make { subject_alt_names = localhost, extended_key_usage = { "client_auth" } })
+  end)
+
+  it("is named where the certificate has no names", function()
+    local result = tls("server_no_san", make { subject = { CN = "temporal.example" } },
+      { server_name = "frontend.example" })
+    assert.matches("cannot bear the name frontend.example", result.message, 1, true)
+  end)
+end)
+
+describe("a server that goes away", function()
+  it("is named where it does not agree on HTTP/2", function()
+    local server <close> = party.s_server_without_alpn(pki.server, pki.client_ca)
+    local result = run(server.address, pki.good)
+    assert.equal("no_alpn", result.cause, tostring(result))
+    assert.is_true(result.certain)
+  end)
+
+  it("is named where it serves nobody by that name", function()
+    local directory = party.directory()
+    finally(function() os.execute("rm -rf " .. party.quote(directory)) end)
+    assert(pki.server.chain:write(directory .. "/other.pem"))
+    assert(pki.server.key:write(directory .. "/other.key"))
+    local server <close> = party.s_server(pki.server, pki.client_ca,
+      ("-servername payments.example -servername_fatal -cert2 %s/other.pem -key2 %s/other.key"):format(directory,
+        directory))
+    local result = run(server.address, pki.good, { server_name = "localhost" })
+    assert.equal("sni_refused", result.cause, tostring(result))
+    assert.matches("nobody by the name localhost", result.message, 1, true)
+    assert.is_true(result.certain)
+  end)
+
+  it("is named where it hangs up after TLS, whether it has looked at a certificate or not", function()
+    local server <close> = party.hangs_up(pki.server)
+    local result = run(server.address, pki.good)
+    assert.equal("closed_after_tls", result.cause, tostring(result))
+    assert.equal("settings", result.stage)
+    assert.is_false(result.authenticated)
+    local asking <close> = party.hangs_up(pki.server, pki.client_ca)
+    result = run(asking.address, pki.good)
+    assert.equal("client_refused", result.cause, tostring(result))
+    assert.is_false(result.certain)
+    assert.is_false(result.authenticated)
+  end)
+
+  it("is named where it does not answer at all", function()
+    local server <close> = party.odd "full"
+    local result = run(server.address, pki.good, { timeout = 3 })
+    assert.equal("unreachable", result.cause, tostring(result))
+    assert.equal("connect", result.stage)
+    assert.is_true(result.certain)
+    -- Without a trace, gRPC core's silence is all there is.
+    result = run(server.address, pki.good, { timeout = 0.5, trace = "never" })
+    assert.is_false(result.certain)
+    assert.is_true(require("tcpki.options").has(result.candidates, "unreachable"))
+  end)
+end)
+
+describe("a client certificate", function()
+  it("that OpenSSL does not send is named before the server sees it", function()
+    local server <close> = frontend(pki.server)
+    for what, leaf in pairs {
+      ["md too weak"] = make { issuer = pki.client_ca.certificate, issuer_key = pki.client_ca.key, digest = "SHA1" },
+      ["key too small"] = make { issuer = pki.client_ca.certificate, issuer_key = pki.client_ca.key,
+        key = assert(tcpki.key.parse(openssl.run "genrsa 1024")) },
+    } do
+      local result = run(server:address(), leaf)
+      assert.equal("client_weak_signature", result.cause, tostring(result))
+      assert.equal("input", result.stage)
+      assert.matches(what, result.message, 1, true)
+    end
   end)
 end)

@@ -76,31 +76,52 @@ function party.s_server_without_alpn(leaf, client_ca)
   return start(s_server_command(directory, leaf, client_ca, ""), directory)
 end
 
--- What one HTTP/2 connection is told, through s_server: a SETTINGS frame, and then of each turn `send` once the
--- client has written `after`.
+-- s_server that sends what a shell program prints, which may look into "$heard" for what came.
+local function fed(leaf, client_ca, directory, program)
+  local script = ("heard=%s; { %s; } | %s | tee \"$heard\""):format(put(directory, "heard", ""), program,
+    s_server_command(directory, leaf, client_ca, "-alpn h2"))
+  return start("sh " .. put(directory, "script", script), directory)
+end
+
+-- What one HTTP/2 connection is told: a SETTINGS frame, and then of each turn `send` once the client has written
+-- `after`.
 function party.http2(leaf, client_ca, turns)
   local directory = party.directory()
   local settings = "\0\0\0\4\0\0\0\0\0" .. "\0\0\0\4\1\0\0\0\0" -- ours, and the acknowledgement of theirs
-  local script = { "{ cat " .. put(directory, "settings", settings) }
-  local heard = quote(directory .. "/heard")
+  local lines = { "cat " .. put(directory, "settings", settings) }
   for i, turn in ipairs(turns) do
-    script[#script + 1] = ("until grep -a -q -e %s %s; do sleep 0.02; done; cat %s"):format(quote(turn.after), heard,
+    lines[#lines + 1] = ("until grep -a -q -e %s \"$heard\"; do sleep 0.02; done; cat %s"):format(quote(turn.after),
       put(directory, "turn" .. i, turn.send))
   end
-  script[#script + 1] = ("cat; } | %s | tee %s"):format(s_server_command(directory, leaf, client_ca, "-alpn h2"), heard)
-  assert(tcpki.file.write(directory .. "/heard", ""))
-  return start("sh " .. put(directory, "script", table.concat(script, "\n")), directory)
+  return fed(leaf, client_ca, directory, table.concat(lines, "; ") .. "; cat")
+end
+
+-- s_server that hangs up (its command q) as soon as the handshake is over.
+function party.hangs_up(leaf, client_ca)
+  return fed(leaf, client_ca, party.directory(), [[before=0; while sleep 0.02; do
+    now=$(grep -a -c "^CIPHER is" "$heard")
+    [ "$now" = "$before" ] || printf q
+    before=$now
+  done]])
 end
 
 local odd = [[
-use strict; use Socket; $| = 1;
+use strict; use Fcntl; use Socket; $| = 1;
 socket(my $l, PF_INET, SOCK_STREAM, 0) or die;
 bind($l, sockaddr_in(0, INADDR_LOOPBACK)) or die;
-listen($l, 128) or die;
-my ($port) = sockaddr_in(getsockname($l));
-print "ACCEPT 127.0.0.1:$port\n";
 my $kind = shift;
-if ($kind eq "silent") { sleep 300 }
+listen($l, $kind eq "full" ? 0 : 128) or die;
+my ($port) = sockaddr_in(getsockname($l));
+# The queue of "full" is full: who else wants to connect is not answered.
+my @waiting;
+for (1 .. ($kind eq "full" ? 8 : 0)) {
+  socket(my $s, PF_INET, SOCK_STREAM, 0) or die;
+  fcntl($s, F_SETFL, O_NONBLOCK);
+  connect($s, sockaddr_in($port, INADDR_LOOPBACK));
+  push @waiting, $s;
+}
+print "ACCEPT 127.0.0.1:$port\n";
+if ($kind eq "silent" or $kind eq "full") { sleep 300 }
 while (accept(my $c, $l)) {
   if ($kind eq "http") {
     sysread($c, my $hello, 4096);
@@ -128,7 +149,7 @@ while (accept(my $c, $l)) {
 }
 ]]
 
--- A server of one kind: silent, close, reset, http, h2c, garbage, drip.
+-- A server of one kind: silent, full, close, reset, http, h2c, garbage, drip.
 function party.odd(kind)
   return start(("perl -e %s %s"):format(quote(odd), kind))
 end
