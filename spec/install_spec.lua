@@ -54,6 +54,21 @@ describe("the rock #install", function()
       :format(tree, tree), output)
   end)
 
+  it("writes JSON with lua-cjson, and says what to install where that is missing", function()
+    local tree = directory .. "/whole"
+    local statement = [[
+      local report = require "tcpki.report".new():add { code = "a", severity = "info", message = "b" }
+      print(pcall(report.json, report))
+    ]]
+    local ok, output = in_tree(tree, statement)
+    assert.is_true(ok, output)
+    assert.matches("^false\t.*apt install lua%-cjson", output)
+    ok, output = run(([[LUA_PATH='%s/share/lua/5.4/?.lua;;' LUA_CPATH='%s/lib/lua/5.4/?.so;;' lua5.4 -e '%s']])
+      :format(tree, tree, statement))
+    assert.is_true(ok, output)
+    assert.matches('^true\t{.*"code": "a"', output)
+  end)
+
   it("installs every Lua file of the tree", function()
     local ok, output = run(("diff -r lua %s/whole/share/lua/5.4"):format(directory))
     assert.is_true(ok, output)
