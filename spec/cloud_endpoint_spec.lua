@@ -1,5 +1,7 @@
 local expect = require "spec.support.expect"
 local endpoint = require "tcpki.cloud.endpoint"
+local probe = require "tcpki.probe"
+local tcpki = require "tcpki"
 
 describe("tcpki.cloud.endpoint", function()
   -- address and server name, as Temporal's documentation has them
@@ -88,6 +90,21 @@ describe("tcpki.cloud.endpoint", function()
     fault("bad_private_link", { private_link = "https://vpce-1" })
     fault("bad_private_link", { private_link = "" })
     fault("bad_private_link", { private_link = "vpce-1:99999" })
+  end)
+
+  it("leads the probe through a private endpoint, whose certificate bears the name of the namespace", function()
+    local ca = assert(tcpki.authority.new { common_name = "Server CA" })
+    local server = assert(ca:issue { common_name = "server", usage = "server",
+      subject_alt_names = { "payments.a1b2c.tmprl.cloud" } })
+    local frontend <close> = assert(probe.frontend { certificate = server.chain, key = server.key,
+      namespaces = { "payments.a1b2c" }, require_client_certificate = false })
+    local found = assert(endpoint { namespace = "payments.a1b2c", private_link = frontend:address() })
+    local settings = { address = found.address, server_name = found.server_name, namespace = found.namespace,
+      server_ca = ca.certificate }
+    local result = probe.run(settings)
+    assert.is_true(result.ok, tostring(result))
+    settings.server_name = nil
+    assert.equal("server_name_mismatch", probe.run(settings).cause)
   end)
 
   it("throws on what only a program gets wrong", function()

@@ -30,6 +30,7 @@ local check = require "tcpki.cloud.rotation.check"
 local fault = require "tcpki.fault"
 local make = require "tcpki.cloud.rotation.plan"
 local options = require "tcpki.options"
+local people = require "tcpki.cloud.clients"
 local state = require "tcpki.cloud.rotation.state"
 local step = require "tcpki.cloud.rotation.step"
 
@@ -100,8 +101,24 @@ function methods:next()
   end
 end
 
---- Whether the next step can be called done or be taken, with what the clients show now: for a roll-over whether all
--- of them have changed, for the others whether nobody is locked out.
+-- The clients without those that a later roll-over is for.
+local function without_later(self, one, clients)
+  local later, list = {}, {}
+  for number = one.number + 1, #self do
+    if self[number].issuer then
+      later[self[number].issuer] = true
+    end
+  end
+  for _, client in ipairs(clients) do
+    if not later[tostring(client.certificate:issuer())] then
+      list[#list + 1] = { name = client.name, chain = client.chain }
+    end
+  end
+  return list
+end
+
+--- Whether the next step can be called done or be taken, with what the clients show now: for a roll-over whether
+-- all that it is for have changed, for the others whether nobody is locked out.
 -- @tparam {client,…} clients
 -- @tparam[opt] table how `at`
 -- @treturn[1] report as of `rotation.check`; also `too_early` (a warning) before the `earliest` of the step
@@ -114,8 +131,15 @@ function methods:check(clients, how)
     return fault.fail { code = "nothing_to_change", message = "every step is done", hint = "plan the next rotation" }
   end
   local at = how.at or os.time()
-  local after = one.action == "roll_over" and self.final or one.bundle
-  local report, err = check.run(one.before, after, clients, { at = at, filters = self.filters })
+  local after, concerned = one.bundle, clients
+  if one.action == "roll_over" then
+    concerned = without_later(self, one, people.list("plan:check", clients))
+    -- Where the others are all there are, nothing is left to be refused.
+    if #concerned > 0 or #clients == 0 then
+      after = self.final
+    end
+  end
+  local report, err = check.run(one.before, after, concerned, { at = at, filters = self.filters })
   if report and at < one.earliest then
     report:add { code = "too_early", severity = "warning",
       message = ("step %d is for %s or later"):format(one.number, os.date("!%Y-%m-%d %H:%M UTC", one.earliest)),

@@ -36,7 +36,7 @@ local function pool_of(bundle)
   if not (pool and is_of(pool, bundle)) then
     pool = { by_subject = {} }
     for i, certificate in ipairs(bundle) do
-      local subject = certificate:subject_der()
+      local subject = assert(certificate:subject_der())
       pool.by_subject[subject] = pool.by_subject[subject] or {}
       table.insert(pool.by_subject[subject], certificate)
       pool[i] = certificate
