@@ -36,6 +36,16 @@ function methods:add(finding)
   list[#list + 1] = finding
 end
 
+--- Says that a note of the current part stops nobody after all.
+-- @tparam string code
+function methods:weaken(code)
+  for _, finding in ipairs(self.current.findings) do
+    if finding.code == code then
+      finding.severity, finding.who, finding.hint = "info", nil, nil
+    end
+  end
+end
+
 --- What is added from here on belongs to no part, and stands after all parts.
 function methods:together()
   self.current = { kind = "all", findings = {} }
@@ -103,8 +113,11 @@ function methods:report(fields, beneath)
     kinds[key] = finding
     result:add(finding)
   end
+  local before = {}
   for _, finding in ipairs(self.list) do
-    put(finding)
+    finding.message = finding.message .. (before[finding.code] and ", once more" or "")
+    before[finding.code] = true
+    result:add(finding)
   end
   local hidden_next = {}
   for _, part in ipairs(self.parts) do

@@ -72,8 +72,8 @@ local function line_start(text, at)
   end
 end
 
--- Where a name begins that stands before armour, and where what it is the name of: `NAME=`, `export NAME=` or `name:` on
--- the line of the armour or, with a quote, on the line before.
+-- Where a name begins that stands before armour, and where what it is the name of: `NAME=`, `export NAME=` or `name:`
+-- on the line of the armour or, with a quote, on the line before.
 local function name_before(text, armour)
   local stop = armour - 1
   if text:find("^[\"'][\r\n]", stop - 1) then
@@ -195,6 +195,23 @@ layers.list = {
     take = take_colours, hint = "copy it from the file, not from the log",
   },
   {
+    code = "zero_width", message = "there are characters of no width in it", take = lines.zero_width,
+    who = "OpenSSL, Go, rustls and gRPC; where one stands before BEGIN they lose the block in silence",
+    hint = "paste it as plain text; remove them",
+  },
+  {
+    code = "byte_order_mark", message = "a byte-order mark stands before the text", take = take_mark,
+    who = "Go, rustls and gRPC lose the first block in silence", hint = "save it as UTF-8 without a byte-order mark",
+  },
+  {
+    code = "wide_blanks", message = "there are no-break or wide spaces in it", who = "Go, rustls and Java",
+    take = lines.wide_blanks, hint = "paste it as plain text; remove them",
+  },
+  {
+    code = "smart_dashes", message = "the dashes are typographic, not hyphens", who = "every reader",
+    take = lines.smart_dashes, hint = "paste it as plain text; armour has five hyphens",
+  },
+  {
     code = "name_prefix", message = "a name and = or : stand before the PEM",
     who = "most readers lose the first block in silence", take = take_name, hint = "pass the value alone",
   },
@@ -240,23 +257,6 @@ layers.list = {
   {
     code = "line_lfcr", message = "lines end with LF CR", who = "every reader", take = lines.doubled, moves = true,
     hint = "convert the line ends: tr -d '\\r'",
-  },
-  {
-    code = "zero_width", message = "there are characters of no width in it", take = lines.zero_width,
-    who = "OpenSSL, Go, rustls and gRPC; where one stands before BEGIN they lose the block in silence",
-    hint = "paste it as plain text; remove them",
-  },
-  {
-    code = "byte_order_mark", message = "a byte-order mark stands before the text", take = take_mark,
-    who = "Go, rustls and gRPC lose the first block in silence", hint = "save it as UTF-8 without a byte-order mark",
-  },
-  {
-    code = "wide_blanks", message = "there are no-break or wide spaces in it", who = "Go, rustls and Java",
-    take = lines.wide_blanks, hint = "paste it as plain text; remove them",
-  },
-  {
-    code = "smart_dashes", message = "the dashes are typographic, not hyphens", who = "every reader",
-    take = lines.smart_dashes, hint = "paste it as plain text; armour has five hyphens",
   },
   {
     code = "line_numbers", message = "every line begins with its number", who = "every reader", take = lines.numbers,
