@@ -43,6 +43,36 @@ function content.describe(text)
   }, metatable)
 end
 
+-- Netty matches white space by recursion.
+local MOST_BLANKS = 300
+
+local function has_long_blanks(text)
+  for first, stop in text:gmatch "()%s+()" do
+    if stop - first > MOST_BLANKS then
+      return true
+    end
+  end
+  return false
+end
+
+--- Whether surely every reader finds the same blocks: nothing is there but plain ones, each at the start of its line,
+-- and ordinary text that is not like armour.
+-- @treturn boolean
+function methods:is_plain()
+  for _, part in ipairs(self.parts) do
+    local known = self.plain[part.first]
+    if part.kind == "block" and not (known and (part.first == 1 or self.text:byte(part.first - 1) == 10)) then
+      return false
+    elseif part.kind ~= "block" then
+      local text = self.text:sub(part.first, part.last)
+      if text:find "[^\t\r\n -~]" or text:find "%-BEGIN" or text:find "%-END" or has_long_blanks(text) then
+        return false
+      end
+    end
+  end
+  return true
+end
+
 -- The first element of some bytes, where it is whole.
 local function first_of(der)
   local length = kind.length(der)

@@ -5,6 +5,7 @@ local core = require "tcpki.core"
 local findings = require "tcpki.pem.findings"
 local kind = require "tcpki.pem.kind"
 local layers = require "tcpki.pem.layers"
+local losses = require "tcpki.pem.losses"
 local options = require "tcpki.options"
 
 local lint = {}
@@ -84,10 +85,13 @@ local function lint_expectation(add, part, expected)
 end
 
 -- What lies between two blocks, or around them, and is an object all the same.
-local function lint_between(add, part, source)
-  local at, label = nil, nil
+local function lint_between(collected, add, part, source)
+  local at, label
   if part.notes.control then
     at, label = kind.find(source)
+    if not at then
+      collected:weaken "control"
+    end
   end
   if label then
     add("der", "error", ("the bare DER of a %s stands beside the blocks"):format(label),
@@ -187,15 +191,6 @@ local function lint_bare(add, text, parts)
   add("no_armour", "error", "there is no BEGIN line", "copy the text again, whole", "every reader", { line = 1 })
 end
 
--- A NUL at the end of a text is nothing; before a block it ends the text for some.
-local function weigh(findings_of_part, is_last)
-  for _, finding in ipairs(findings_of_part) do
-    if finding.code == "nul" and is_last then
-      finding.severity, finding.who, finding.hint = "info", nil, nil
-    end
-  end
-end
-
 local function lint_parts(collected, add, found, expect)
   local blocks = {}
   for i, part in ipairs(found.parts) do
@@ -211,12 +206,36 @@ local function lint_parts(collected, add, found, expect)
         add(code, severity, message, hint, who, place or { line = part.line, column = part.column, at = part.first })
       end, part, expectations[expect])
     else
-      lint_between(add, part, found.text:sub(part.first, part.last))
+      lint_between(collected, add, part, found.text:sub(part.first, part.last))
     end
-    weigh(collected.current.findings, i == #found.parts)
+    if i == #found.parts then
+      collected:weaken "nul" -- at the end of a text it is nothing; before a block it ends the text for some
+    end
   end
   collected:together()
   lint_together(add, blocks, expect, expectations[expect])
+end
+
+-- Which certificates some reader loses without an error, in the text as it was given; and, where nothing else is
+-- wrong, who would refuse what it would read in canonical form.
+local function lint_losses(result, text, parts, expect, fields)
+  local function add(finding)
+    for name, value in pairs(fields or {}) do
+      finding[name] = value
+    end
+    result:add(finding)
+  end
+  if not expect or expectations[expect][2] == "certificate" then
+    for _, loss in ipairs(losses.silent(text, expect == "bundle" and "roots" or "chain")) do
+      add { code = "silent_loss", severity = "error", line = loss.line, message = loss.message, who = loss.who,
+        hint = "tcpki.pem.repair(text) writes what all of them read; tcpki.pem.verdicts(text) tells the rest" }
+    end
+  end
+  local refused = result.errors + result.warnings == 0 and losses.regained(text, parts)
+  if refused then
+    add { code = "refused", severity = "error", line = refused.line, message = losses.sentence(refused),
+      who = refused.who, hint = "write it in canonical form: tcpki.pem.repair(text)" }
+  end
 end
 
 local function describe(text, given, fields)
@@ -253,12 +272,16 @@ local function describe(text, given, fields)
     for i, part in ipairs(found.parts) do
       part.notes.bare_base64 = nil -- said below, if it is an object
       collected:part(part)
-      weigh(collected.current.findings, i == #found.parts)
+      if i == #found.parts then
+        collected:weaken "nul"
+      end
     end
     collected:together()
     lint_bare(add, found.text, found.parts)
   end
-  return collected:report(fields, moved)
+  local result = collected:report(fields, moved)
+  lint_losses(result, text, found.parts, given.expect, fields)
+  return result
 end
 
 local function check_options(where, given)

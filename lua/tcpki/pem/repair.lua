@@ -6,6 +6,7 @@ local encodings = require "tcpki.pem.encodings"
 local fault = require "tcpki.fault"
 local kind = require "tcpki.pem.kind"
 local layers = require "tcpki.pem.layers"
+local losses = require "tcpki.pem.losses"
 local options = require "tcpki.options"
 local rules = require "tcpki.pem.rules"
 
@@ -200,7 +201,11 @@ return function(text)
     nul = part.notes.nul
   end
   if not dirty then
-    return text, {}
+    local regained = losses.regained(text, parts)
+    if not regained then
+      return text, {}
+    end
+    changes[#changes + 1] = { line = regained.line, code = "rewritten", message = losses.sentence(regained) }
   end
   table.move(outside, 1, #outside, #changes + 1, changes)
   return table.concat(out), changes

@@ -67,16 +67,20 @@ local function held_in(described)
   return held
 end
 
--- Whose numbers the objects of a reader have. First by their bytes, in order; then by their place. A whole object that
--- the scanner saw no block for (bare DER, a text without newlines) is held too, once for all readers.
+-- Whose numbers the objects of a reader have: of the block at their place, if it holds the same; else of the first that
+-- does; else, damaged, of the block at their place. A whole object that the scanner saw no block for (bare DER, a text
+-- without newlines) is held too, once for all readers.
 local function claims(described, held, role)
   local by_bytes = {}
+  local function know(object, bytes)
+    object.bytes = bytes
+    by_bytes[bytes] = by_bytes[bytes] or {}
+    table.insert(by_bytes[bytes], object)
+  end
   for _, object in ipairs(held) do
     local length = object.der and (role == "key" and #object.der or described:certificate(object.der))
     if length then
-      local bytes = object.der:sub(1, length)
-      by_bytes[bytes] = by_bytes[bytes] or {}
-      table.insert(by_bytes[bytes], object)
+      know(object, object.der:sub(1, length))
     end
   end
   local function at_place(at)
@@ -88,18 +92,22 @@ local function claims(described, held, role)
     return held[low] and held[low].first <= at and at <= held[low].last and held[low] or nil
   end
   local found = {}
+  local function owner_of(object, next_one)
+    local here, same = at_place(object.at), by_bytes[object.der]
+    if here and here.bytes == object.der or not same then
+      return here
+    end
+    next_one[object.der] = (next_one[object.der] or 0) + 1
+    return same[next_one[object.der]]
+  end
   return function(objects)
-    local taken, mine = {}, {}
+    local next_one, mine = {}, {}
     for i, object in ipairs(objects) do
-      local place = (taken[object.der] or 0) + 1
-      local same = by_bytes[object.der]
-      local owner = same and same[place] or not same and at_place(object.at)
-      taken[object.der] = place
+      local owner = owner_of(object, next_one)
       if not owner and (role == "key" or described:certificate(object.der)) then
-        owner = { first = object.at, last = object.at, label = roles[role]:upper(), der = object.der }
+        owner = { first = object.at, last = object.at, label = roles[role]:upper() }
         found[#found + 1] = owner
-        by_bytes[object.der] = same or {}
-        table.insert(by_bytes[object.der], owner)
+        know(owner, object.der)
       end
       mine[i] = owner or false
     end
