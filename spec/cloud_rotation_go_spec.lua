@@ -230,4 +230,24 @@ describe("tcpki.cloud.rotation beside Go", function()
     assert.is_false(report.ok)
     assert.equal("issuer_bytes", report.refused[1].code)
   end)
+
+  it("counts a CA below another of the same name, as Go does and OpenSSL does not", function()
+    if not program then
+      pending(reason)
+      return
+    end
+    local keys = { assert(tcpki.key.generate {}), assert(tcpki.key.generate {}), assert(tcpki.key.generate {}) }
+    local top = authority("Same", keys[1], nil, { path_length = 0 })
+    local below = authority("Same", keys[2], top)
+    local leaf = assert(tcpki.certificate.make { subject = { CN = "client" }, public_key = keys[3],
+      issuer = below.certificate, issuer_key = keys[2], not_before = now - 60, not_after = now + DAY })
+    local bundle = tcpki.bundle.new { top.certificate }
+    local chain = assert(tcpki.chain.new({ leaf, below.certificate }, { leaf = leaf }))
+    assert(chain:verify { roots = bundle })
+    local verdicts = cjson.decode(program(cjson.encode { At = now, Chains = { leaf:pem() .. below.certificate:pem() },
+      Bundles = { bundle:pem() } }))
+    assert.is_truthy(verdicts[1][1]:find("too many intermediates", 1, true), verdicts[1][1])
+    local report = assert(rotation.check(bundle, bundle, { chain }, { at = now }))
+    assert.equal("path_length_exceeded", report.refused[1].code)
+  end)
 end)
