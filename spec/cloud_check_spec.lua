@@ -1,7 +1,9 @@
+local cjson = require "cjson"
 local cloud = require "spec.support.cloud"
 local expect = require "spec.support.expect"
 local openssl = require "spec.support.openssl"
 local rules = require "tcpki.cloud.rules"
+local schema = require "spec.support.schema"
 local tcpki = require "tcpki"
 local temporary = require "spec.support.temporary"
 
@@ -10,12 +12,20 @@ local checks = tcpki.cloud
 local codes, leaf, root = cloud.codes, cloud.leaf, cloud.root
 local DAY, now = cloud.DAY, cloud.now
 
+local description = schema.read "docs/report.schema.json"
+
 -- The rules that some spec below has seen broken.
 local seen = {}
 
+-- Notes what was seen, and holds the report to what holds for each.
 local function see(report)
   for _, finding in ipairs(report) do
     seen[finding.code] = true
+    assert.is_string(finding.kind, finding.code)
+  end
+  assert.same({}, schema.check(cjson.decode(report:json()), description))
+  for line in tostring(report):gmatch "[^\n]+" do
+    assert.is_true(utf8.len(line) <= 100 or line:find "https://" ~= nil, line)
   end
   return report
 end
