@@ -2,6 +2,8 @@ local tcpki = require "tcpki"
 local probe = require "tcpki.probe"
 local address = require "tcpki.probe.address"
 local causes = require "tcpki.probe.causes"
+local input = require "tcpki.probe.input"
+local manglings = require "spec.support.manglings"
 local pki = require "spec.support.probe_pki"
 local party = require "spec.support.probe_party"
 local child = require "spec.support.probe_child"
@@ -420,6 +422,54 @@ describe("the input of a probe", function()
     os.execute("rm -rf " .. party.quote(directory))
     assert.equal("bad_pem", cause)
     assert.matches(directory .. "/leaf.pem", message, 1, true)
+  end)
+
+  it("is handed on to the byte, from a file as from a string", function()
+    local directory <close> = setmetatable({ path = party.directory() }, {
+      __close = function(self) os.execute("rm -rf " .. party.quote(self.path)) end,
+    })
+    local names = { certificate = "leaf.pem", key = "leaf.key", server_ca = "ca.pem" }
+    local roots = pki.server_ca.certificate:pem()
+    for _, form in ipairs {
+      { pem, key, roots },
+      { (pem:gsub("\n", "\r\n")), (key:gsub("\n", "\r\n")), (roots:gsub("\n", "\r\n")) },
+      { "a worker\n" .. pem .. "\n\n", "its key\n" .. key, "# who is trusted\n" .. roots .. roots },
+      { (pem:gsub("\n$", "")), (key:gsub("\n$", "")), (roots:gsub("\n$", "")) },
+      { key .. pem, key .. pem, roots },
+    } do
+      local texts = { certificate = form[1], key = form[2], server_ca = form[3] }
+      local paths = {}
+      for name, file in pairs(names) do
+        paths[name .. "_path"] = directory.path .. "/" .. file
+        assert(tcpki.file.write(paths[name .. "_path"], texts[name], { overwrite = true }))
+      end
+      for _, settings in ipairs { texts, paths } do
+        local material = assert(input.load(settings))
+        assert.equal(texts.certificate, material.certificate)
+        assert.equal(texts.key, material.key)
+        assert.equal(texts.server_ca, material.roots)
+      end
+    end
+  end)
+
+  it("is judged alike from a file and from a string, whatever is in it", function()
+    local directory <close> = setmetatable({ path = party.directory() }, {
+      __close = function(self) os.execute("rm -rf " .. party.quote(self.path)) end,
+    })
+    local path = directory.path .. "/leaf.pem"
+    local count = 0
+    for case in manglings.cases { { name = "chain", text = pem .. pki.client_ca.certificate:pem() } } do
+      count = count + 1
+      if count % 7 == 0 and case.text ~= "" then
+        assert(tcpki.file.write(path, case.text, { overwrite = true }))
+        local from_text, fault = input.load { certificate = case.text, key = key }
+        local from_file, file_fault = input.load { certificate_path = path, key = key }
+        assert.equal(fault and fault.word, file_fault and file_fault.word, case.name)
+        assert.equal(from_text and from_text.certificate, from_file and from_file.certificate, case.name)
+        assert.equal(from_text and case.text, from_text and from_text.certificate, case.name)
+      end
+    end
+    assert.is_true(count > 500)
   end)
 
   it("may be anything, and gives a word", function()
