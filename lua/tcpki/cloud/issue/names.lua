@@ -10,7 +10,9 @@ local names = {}
 -- RFC 5280, appendix A: ub-common-name, ub-organization-name and ub-organizational-unit-name.
 local LONGEST = 64
 local LABEL = 40
-local DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+-- Without digits: a host name whose last label is a number passes for an address with some readers, and pkilint wants a
+-- letter at its end.
+local LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 local function refuse(message, hint)
   return fault.fail { code = "bad_name", message = message, hint = hint }
@@ -73,7 +75,7 @@ local function label(company)
   return (text:sub(1, LABEL):gsub("^%-+", ""):gsub("%-+$", ""))
 end
 
---- Four letters and digits that tell certificates of one name apart. Taken from the key, which is random, and the
+--- Four letters that tell certificates of one name apart. Taken from the key, which is random, and the
 -- time, since a key may get a second certificate; not from math.random, which a program may have seeded.
 -- @tparam key key
 -- @treturn string
@@ -81,9 +83,9 @@ function names.tag(key)
   local number = tonumber(key:fingerprint():sub(1, 12), 16) + os.time()
   local tag = ""
   for _ = 1, 4 do
-    local digit = number % #DIGITS + 1
-    tag = tag .. DIGITS:sub(digit, digit)
-    number = number // #DIGITS
+    local place = number % #LETTERS + 1
+    tag = tag .. LETTERS:sub(place, place)
+    number = number // #LETTERS
   end
   return tag
 end
