@@ -1,5 +1,6 @@
 -- Everything that we issue, before other people's linters and verifiers: make test-producers.
 
+local cloud = require "tcpki.cloud"
 local openssl = require "spec.support.openssl"
 local producers = require "spec.support.producers"
 local temporary = require "spec.support.temporary"
@@ -135,10 +136,29 @@ describe("what we issue #producers", function()
   end
 
 
+  -- What Temporal Cloud is to take by construction.
+  local function issue_for_cloud()
+    for _, company in ipairs { "Acme", "Étoile & Söhne, Inc.", ("long"):rep(16) } do
+      for _, options in ipairs { KEYS[1], KEYS[4] } do
+        local function title(what) return ("cloud %s %s of %s"):format(what, options.name, company:sub(1, 10)) end
+        local ca = assert(cloud.authority { company = company, key = key_of(options) })
+        keep_root(title "authority", ca)
+        for name, given in pairs {
+          client = { namespace = "payments.a1b2c" },
+          reader = { name = "reader", organizational_unit = "Payments", days = 30 },
+        } do
+          given.authority, given.key = ca, key_of(options)
+          keep(title(name), assert(cloud.client(given)).chain, ca, "client")
+        end
+      end
+    end
+  end
+
   setup(function()
     directory = temporary.directory()
     for _, options in ipairs(KEYS) do issue_all(options) end
     issue_more()
+    issue_for_cloud()
   end)
 
   teardown(function()
