@@ -3,6 +3,7 @@
 -- @module tcpki.istio.check
 -- @local
 
+local advise = require "tcpki.istio.advice"
 local core = require "tcpki.core"
 local go = require "tcpki.istio.go"
 local kind = require "tcpki.pem.kind"
@@ -11,8 +12,6 @@ local path = require "tcpki.istio.path"
 local report = require "tcpki.report"
 local rules = require "tcpki.istio.rules"
 
-local DAY = 86400
-local SOON = 30 * DAY
 local PREFIX = "failed to create an istiod CA: "
 
 local function date(seconds)
@@ -31,8 +30,9 @@ local function words_of(names)
     needed = table.concat(names.needed, ", ") }
 end
 
--- Adds a finding: `where` is the file, `values` what the sentence needs beside, with `view` (the certificate), `line`;
--- `says` is what istiod says, without its prefix, `open` that Go says more.
+-- Adds a finding: `where` is the file, `values` what the sentence needs beside, with `view` (the certificate), `line`
+-- and, where it is not that of the row, `severity`; `says` is what istiod says, without its prefix, `open` that Go says
+-- more.
 local function add(state, code, where, values, says, open)
   local rule = rules.by_code[code]
   local all = setmetatable({ file = where }, { __index = state.words })
@@ -40,8 +40,9 @@ local function add(state, code, where, values, says, open)
     all[name] = value
   end
   local finding = {
-    code = code, severity = rule.severity, message = fill(rule.message, all), hint = fill(rule.hint, all),
-    source = rule.source, path = where, line = all.line, subject = all.view and all.view.text or nil,
+    code = code, severity = all.severity or rule.severity, source = rule.source,
+    message = fill(rule.message, all), hint = fill(rule.hint, all),
+    path = where, line = all.line, subject = all.view and all.view.text or nil,
   }
   if says then
     finding.istiod = PREFIX .. says
@@ -53,13 +54,10 @@ local function add(state, code, where, values, says, open)
   state.report:add(finding)
 end
 
--- Verify of the key and certificate bundle wraps what it finds.
-local function in_bundle(message)
-  return ("failed to create CA KeyCertBundle (%s)"):format(message)
-end
-
+-- What the verification of the key and certificate bundle finds is wrapped once more.
 local function refuse(state, code, where, values, message, open)
-  add(state, code, where, values, open and "failed to create CA KeyCertBundle (" .. message or in_bundle(message), open)
+  add(state, code, where, values,
+    ("failed to create CA KeyCertBundle (%s%s"):format(message, open and "" or ")"), open)
 end
 
 local function check_completeness(state)
@@ -85,7 +83,8 @@ local function read_certificate(state)
   end
   local view, reason = go.certificate(block.der)
   if not view then
-    refuse(state, "certificate_unreadable", where, { label = block.label, reason = reason, line = block.line },
+    refuse(state, "certificate_unreadable", where,
+      { label = block.label, line = block.line, reason = reason or "it is damaged, or something else" },
       "failed to parse cert PEM: failed to parse X.509 certificate")
     return
   end
@@ -119,6 +118,7 @@ local reasons = {
   { "unhandled critical extension", "unknown_critical_extension" },
   { "insecure", "weak" },
   { "verification", "bad_signature" },
+  { "signature algorithm specifies", "bad_signature" },
   { "signed by unknown authority$", "no_issuer" },
 }
 
@@ -241,7 +241,7 @@ local function signers_of(state)
     local view, reason = go.certificate(block.der)
     if not view then
       refuse(state, "chain_unreadable", state.names.chain[1], { line = block.line },
-        "failed to parse cert chain: " .. reason, true)
+        "failed to parse cert chain: " .. (reason or ""), not reason)
       return
     end
     local former = signers[view.name]
@@ -324,105 +324,13 @@ local function check_chain_life(state)
   local block = state.chain_blocks[1]
   local view = block and go.certificate(block.der)
   if not view then
-    add(state, "chain_not_pem", where, { line = block and block.line },
+    add(state, state.run_together and not block and "run_together" or "chain_not_pem", where,
+      { line = block and block.line },
       ("%sfailed to get cert chain TTL failed to extract cert expiration timestamp: failed to parse the cert: %s")
         :format(failed, block and "failed to parse X.509 certificate" or "invalid PEM encoded certificate"))
   elseif view.certificate:not_after() <= state.now then
     add(state, "chain_expired", where, { view = view, line = block.line, date = date(view.certificate:not_after()) },
       failed .. "cert chain has expired")
-  end
-end
-
--- ---- beyond istiod ---------------------------------------------------------------------------
-
-local function advise_files(state)
-  local texts = state.texts
-  if texts["tls.crt"] and (texts["ca-cert.pem"] or texts["ca-key.pem"]) then
-    add(state, "two_layouts")
-  end
-  if texts[layout.GENERATED] then
-    add(state, "istio_generated", layout.GENERATED)
-  end
-  if texts[layout.CRL] and not state.names.crl then
-    add(state, "crl_ignored", layout.CRL)
-  end
-  local mode = state.modes[state.names.key]
-  if mode and mode & 63 ~= 0 then
-    add(state, "key_readable", state.names.key, { mode = ("%04o"):format(mode) })
-  end
-end
-
-local function advise_blocks(state)
-  local names = state.names
-  if names.name == "istio" and #state.blocks[names.certificate] > 1 then
-    add(state, "several_certificates", names.certificate, { count = #state.blocks[names.certificate] })
-  end
-  for _, where in ipairs { names.root, names.chain[1] } do
-    for _, block in ipairs(state.skipped[where] or {}) do
-      add(state, "passed_over", where, { label = block.label, line = block.line })
-    end
-  end
-  if #names.chain == 2 and #state.chain_blocks < #state.blocks[names.chain[1]] + #state.blocks[names.chain[2]] then
-    add(state, "run_together", names.chain[1])
-  end
-end
-
-local function advise_chain(state)
-  local view, where = state.certificate, state.names.chain[1]
-  local is_root = false
-  for _, root in ipairs(state.roots) do
-    is_root = is_root or root.der == view.der
-  end
-  if is_root then
-    add(state, "root_signs", state.names.certificate, { view = view })
-  end
-  local place, root_at
-  for i, other in ipairs(state.intermediates) do
-    place = place or other.der == view.der and i
-    for _, root in ipairs(state.roots) do
-      root_at = root_at or root.der == other.der and other
-    end
-  end
-  if not place and not is_root then
-    add(state, "chain_lacks_certificate", where, { view = view })
-  elseif place and place > 1 then
-    add(state, "chain_order", where, { view = state.intermediates[1] })
-  end
-  -- In the other layout the root is in the chain whatever anybody does.
-  if root_at and not is_root and #state.names.chain == 1 then
-    add(state, "root_in_chain", where, { view = root_at, line = root_at.line })
-  end
-end
-
-local function kind_of(key)
-  local type = key:type()
-  if type == "rsa" then
-    return key:bits() < 2048 and ("RSA with %d bits"):format(key:bits()) or nil
-  elseif type == "ec" then
-    local curve = key:curve()
-    return curve ~= "P-256" and curve ~= "P-384" and "ECDSA " .. curve or nil
-  end
-  return type == "ed25519" and "Ed25519" or type
-end
-
-local function advise_path(state)
-  for i, view in ipairs(state.path) do
-    local where, certificate = file_of(state, view), view.certificate
-    local usage = view.key_usage
-    if usage and next(usage) and not usage.crl_sign then
-      add(state, "no_crl_sign", where, { view = view })
-    end
-    if view.key and kind_of(view.key) then
-      add(state, "weak_key", where, { view = view, kind = kind_of(view.key) })
-    end
-    local last, above = certificate:not_after(), state.path[i + 1]
-    if above and last > above.certificate:not_after() then
-      add(state, "outlives_issuer", where, { view = view, date = date(last),
-        other = date(above.certificate:not_after()) })
-    end
-    if last - state.now < SOON then
-      add(state, "expires_soon", where, { view = view, date = date(last), count = (last - state.now) // DAY })
-    end
   end
 end
 
@@ -438,12 +346,20 @@ return function(found, at)
     report = report.new(), blocks = {}, skipped = {},
   }
   state.report.layout = names.name
+  function state.add(...)
+    add(state, ...)
+  end
+  function state.file_of(view)
+    return file_of(state, view)
+  end
   if check_completeness(state) then
     for name, text in pairs(texts) do
       state.blocks[name] = go.blocks(text)
     end
     state.chain_text = texts[names.chain[1]] .. (names.chain[2] and texts[names.chain[2]] or "")
     state.chain_blocks = names.chain[2] and go.blocks(state.chain_text) or state.blocks[names.chain[1]]
+    state.run_together = names.chain[2]
+      and #state.chain_blocks < #state.blocks[names.chain[1]] + #state.blocks[names.chain[2]]
     state.roots, state.skipped[names.root] = go.pool(texts[names.root])
     state.intermediates = go.pool(state.chain_text)
     local _, skipped = go.pool(texts[names.chain[1]])
@@ -461,14 +377,7 @@ return function(found, at)
       check_authority(state)
     end
     check_chain_life(state)
-    advise_blocks(state)
-    if state.certificate then
-      advise_chain(state)
-    end
-    if state.path then
-      advise_path(state)
-    end
   end
-  advise_files(state)
+  advise(state)
   return state.report
 end

@@ -115,11 +115,11 @@ end
 -- `key_der`, `version`, `constraints`, `ca`, `path_length`, `key_usage`, `purposes` (sets), `names` (bytes of the
 -- subject alternative names), `name_constraints`, `unknown_critical`
 -- @treturn[2] nil
--- @treturn[2] string what Go says, as far as it is known
+-- @treturn[2] ?string what Go says, where that is known
 function go.certificate(der)
   local certificate = core.certificate.parse(der)
   if not certificate or certificate:der() ~= der then
-    return nil, certificate and "x509: trailing data" or "x509: malformed certificate"
+    return nil, certificate and "x509: trailing data" or nil
   end
   local view = {
     certificate = certificate, der = der, version = certificate:version(), extensions = certificate:extensions() or {},

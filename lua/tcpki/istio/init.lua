@@ -40,12 +40,15 @@ function istio.check(directory, given)
   return require "tcpki.istio.check"(found, given.at)
 end
 
-local rooms = { secret = "tcpki.istio.secret", rotate = "tcpki.istio.rotate" }
+-- Rarely needed, and YAML with one of them.
+local rooms = {
+  secret = "tcpki.istio.secret", rotate = "tcpki.istio.rotate", check_update = "tcpki.istio.rotate",
+}
 
 return setmetatable(istio, {
   __index = function(self, name)
     if rooms[name] then
-      self[name] = require(rooms[name])
+      self[name] = require(rooms[name])[name]
       return self[name]
     end
   end,

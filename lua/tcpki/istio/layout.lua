@@ -87,4 +87,20 @@ function layout.read(directory)
   return found
 end
 
+--- The fault that a directory cannot be used for: the first error of a report.
+-- @tparam report report with an error
+-- @tparam ?string directory
+-- @treturn fault
+function layout.refused(report, directory)
+  for _, finding in ipairs(report) do
+    if finding.severity == "error" then
+      return fault.new {
+        code = "not_verified", path = directory, hint = finding.hint, subject = finding.subject,
+        message = ("istiod would not take it: %s%s"):format(finding.path and finding.path .. ": " or "",
+          finding.message),
+      }
+    end
+  end
+end
+
 return layout

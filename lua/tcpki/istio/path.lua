@@ -156,7 +156,9 @@ local function build(search, chain)
           failure, culprit = reason, parent
         end
         if reason then
-          hint = hint or { reason = reason, view = parent }
+          -- It is not the issuer's fault that its signature is weak.
+          local weak = reason:find "insecure algorithm"
+          hint = hint or { reason = reason, view = parent, culprit = weak and view or parent }
         else
           local longer = { table.unpack(chain) }
           longer[#longer + 1] = parent
@@ -180,7 +182,7 @@ local function build(search, chain)
   if failure then
     return nil, failure, culprit
   end
-  return nil, unknown_authority(hint), hint and hint.view or view
+  return nil, unknown_authority(hint), hint and hint.culprit or view
 end
 
 -- Whether every CA of a chain that says for what it is says serverAuth (checkChainForKeyUsage).

@@ -96,6 +96,10 @@ local rules = {
   { code = "chain_expired", severity = "error", source = AUTHORITY,
     message = "the first certificate in it ended on {date}; istiod takes its life for that of the CA",
     hint = "begin it with the certificate of {certificate}" },
+  -- a warning where more than one certificate is in it: then only what follows is lost
+  { code = "run_together", severity = "error", source = BOOTSTRAP,
+    message = "its last line has no end, and istiod reads {root} right behind it: the two become one damaged block",
+    hint = "end the file with a newline" },
 
   -- ---- beyond istiod ----
   { code = "two_layouts", severity = "warning", source = BOOTSTRAP,
@@ -113,9 +117,6 @@ local rules = {
     hint = "move the others to {chain}" },
   { code = "passed_over", severity = "warning", source = VERIFY,
     message = "Go passes over the block {label} in silence", hint = "remove it, or write it as a CERTIFICATE" },
-  { code = "run_together", severity = "warning", source = BOOTSTRAP,
-    message = "the last line of it has no end, so that the first certificate of {root} is lost behind it",
-    hint = "end the file with a newline" },
   { code = "chain_order", severity = "warning", source = AUTHORITY,
     message = "it does not begin with the certificate of {certificate}",
     hint = "begin it with that certificate, then its issuer: workloads send it behind their own as it is" },
@@ -150,9 +151,28 @@ local rules = {
     message = "others on this machine may read the private key (mode {mode})", hint = "chmod 600 {file}" },
 }
 
+--- What a running istiod asks of other files than those that it has, beside all of the above.
+rules.update = {
+  { code = "root_unrelated", severity = "error", source = BOOTSTRAP,
+    message = "neither {root} holds all the roots of the other: a running istiod keeps the one that it has",
+    hint = "go through one that holds both: tcpki.istio.rotate",
+    says = "Updating new ROOT-CA not supported" },
+  { code = "root_not_contained", severity = "warning", source = BOOTSTRAP,
+    message = "neither {root} holds the text of the other as it stands; up to 1.30 istiod goes by the text, not by the "
+      .. "certificates",
+    hint = "leave the old text as it is, and put the new one behind it",
+    says = "Updating new ROOT-CA not supported" },
+  { code = "multi_root", severity = "info", source = BOOTSTRAP,
+    message = "a running istiod takes another {root} only with ISTIO_MULTIROOT_MESH=true, which is not the default",
+    hint = "set it for istiod before the first step, until the last",
+    says = "Multi root is disabled, updating new ROOT-CA not supported" },
+}
+
 rules.by_code = {}
-for _, rule in ipairs(rules) do
-  rules.by_code[rule.code] = rule
+for _, group in ipairs { rules, rules.update } do
+  for _, rule in ipairs(group) do
+    rules.by_code[rule.code] = rule
+  end
 end
 
 return rules
