@@ -25,6 +25,7 @@ supported_platforms = { "unix" }
 dependencies = {
   "lua >= 5.4, < 5.6",
   "lua-cjson >= 2.1", -- tcpki.cloud
+  "lyaml >= 6.2", -- tcpki.istio
 }
 
 external_dependencies = {
@@ -33,7 +34,6 @@ external_dependencies = {
 
 test_dependencies = {
   "busted >= 2.1",
-  "lyaml >= 6.2",
 }
 
 -- Not `builtin`: the probe is linked with -z nodelete and from what protobuf-c generates.
