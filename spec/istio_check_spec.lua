@@ -1,12 +1,26 @@
 local cases = require "spec.support.istio_cases"
 local child = require "spec.support.child"
 local expect = require "spec.support.expect"
+local schema = require "spec.support.schema"
 local temporary = require "spec.support.temporary"
 
 local cjson = require "cjson"
+local core = require "tcpki.core"
 local file = require "tcpki.file"
 local istio = require "tcpki.istio"
 local rules = require "tcpki.istio.rules"
+
+local description = schema.read "docs/report.schema.json"
+
+-- A text from a line on, which has to begin a block.
+local function rest_from(text, line)
+  local at = 1
+  for _ = 2, line do
+    at = text:find("\n", at, true) + 1
+  end
+  assert.equal("-----BEGIN ", text:sub(at, at + 10))
+  return text:sub(at)
+end
 
 local function first_error(report)
   for _, finding in ipairs(report) do
@@ -19,7 +33,8 @@ end
 -- The file that has to be named: by the code, and where the same mistake may sit in several files, by the case.
 local files_at_fault = {
   certificate_not_pem = "ca-cert.pem", certificate_unreadable = "ca-cert.pem", certificate_label = "ca-cert.pem",
-  not_an_authority = "ca-cert.pem", no_issuer = "ca-cert.pem", weak = "ca-cert.pem", not_yet_valid = "ca-cert.pem",
+  not_an_authority = "ca-cert.pem", no_issuer = "ca-cert.pem", issuer_name_differs = "ca-cert.pem",
+  weak = "ca-cert.pem", not_yet_valid = "ca-cert.pem",
   no_root = "root-cert.pem", path_length_exceeded = "root-cert.pem", name_not_permitted = "root-cert.pem",
   issuer_cannot_sign = "root-cert.pem", bad_signature = "root-cert.pem",
   key_not_pem = "ca-key.pem", key_encrypted = "ca-key.pem", key_parameters = "ca-key.pem", key_label = "ca-key.pem",
@@ -71,14 +86,18 @@ describe("a directory of CA files for Istio", function()
     it((case.code and "is refused: %s" or "is taken: %s"):format(case.name), function()
       local report = assert(istio.check(case.path))
       local finding = first_error(report)
+      assert.same({}, schema.check(cjson.decode(report:json()), description))
       assert.equal(case.code or nil, finding and finding.code, tostring(report))
       assert.equal(not case.code, report.ok)
       if finding then
         assert.equal(finding.istiod, report.istiod)
         assert.is_truthy(finding.who:find(report.istiod, 1, true))
         assert.equal(files_at_fault[case.name] or files_at_fault[case.code], finding.path)
-        assert.is_nil(finding.message:find("{", 1, true), finding.message)
-        assert.is_nil(finding.hint:find("{", 1, true), finding.hint)
+        if finding.fingerprint and finding.line then
+          local block = rest_from(temporary.content(case.path .. "/" .. finding.path), finding.line)
+          assert.equal(finding.fingerprint, core.certificate.parse((core.pem.blocks(block)[1] or {}).der or "")
+            :fingerprint())
+        end
       else
         assert.is_nil(report.istiod)
       end

@@ -83,21 +83,23 @@ end
 
 local function advise_path(state)
   for i, view in ipairs(state.path) do
-    local where, certificate = state.file_of(view), view.certificate
+    local where, line = state.file_of(view)
+    local certificate = view.certificate
     local usage = view.key_usage
     if usage and next(usage) and not usage.crl_sign then
-      state.add("no_crl_sign", where, { view = view })
+      state.add("no_crl_sign", where, { view = view, line = line })
     end
     if view.key and kind_of(view.key) then
-      state.add("weak_key", where, { view = view, kind = kind_of(view.key) })
+      state.add("weak_key", where, { view = view, line = line, kind = kind_of(view.key) })
     end
     local last, above = certificate:not_after(), state.path[i + 1]
     if above and last > above.certificate:not_after() then
-      state.add("outlives_issuer", where, { view = view, date = date(last),
+      state.add("outlives_issuer", where, { view = view, line = line, date = date(last),
         other = date(above.certificate:not_after()) })
     end
     if last - state.now < SOON then
-      state.add("expires_soon", where, { view = view, date = date(last), count = (last - state.now) // DAY })
+      state.add("expires_soon", where, { view = view, line = line, date = date(last),
+        count = (last - state.now) // DAY })
     end
   end
 end

@@ -42,8 +42,13 @@ local function add(state, code, where, values, says, open)
   local finding = {
     code = code, severity = all.severity or rule.severity, source = rule.source,
     message = fill(rule.message, all), hint = fill(rule.hint, all),
-    path = where, line = all.line, subject = all.view and all.view.text or nil,
+    path = where, line = all.line,
   }
+  if all.view then
+    local certificate = all.view.certificate
+    finding.subject, finding.serial = all.view.text, certificate:serial()
+    finding.fingerprint = certificate:fingerprint()
+  end
   if says then
     finding.istiod = PREFIX .. says
     finding.who = ('istiod: "%s%s"'):format(finding.istiod, open and " …" or "")
@@ -92,17 +97,17 @@ local function read_certificate(state)
   state.certificate = view
 end
 
--- The file in which a certificate of the path stands.
+-- The file in which a certificate of the path stands, and the line.
 local function file_of(state, view)
   if view.der == state.certificate.der then
-    return state.names.certificate
+    return state.names.certificate, state.certificate.line
   end
   for _, root in ipairs(state.roots) do
     if root.der == view.der then
-      return state.names.root
+      return state.names.root, root.line
     end
   end
-  return state.names.chain[1]
+  return state.names.chain[1], view.line
 end
 
 -- By what Go says: the row, and what its sentence needs. The first that fits counts; a reason in brackets is that of
@@ -131,8 +136,7 @@ local function same_name(state, view)
   for _, pool in ipairs { state.roots, state.intermediates } do
     for _, other in ipairs(pool) do
       if view.certificate:issued_by(other.certificate) then
-        return (" (in %s its name is written in other bytes, which Go takes for another name)"):format(
-          file_of(state, other))
+        return file_of(state, other)
       end
     end
   end
@@ -158,12 +162,15 @@ local function check_path(state)
     refuse(state, "no_root", state.names.root, nil, message)
     return
   end
-  local where = file_of(state, culprit)
+  local where, line = file_of(state, culprit)
   local values = {
-    view = culprit, reason = inner, line = culprit.line, oid = culprit.unknown_critical,
-    issuer = tostring(culprit.certificate:issuer()), other = same_name(state, culprit),
+    view = culprit, reason = inner, line = line, oid = culprit.unknown_critical,
+    issuer = tostring(culprit.certificate:issuer()), other = code == "no_issuer" and same_name(state, culprit) or nil,
     date = date(code == "not_yet_valid" and culprit.certificate:not_before() or culprit.certificate:not_after()),
   }
+  if values.other then
+    code = "issuer_name_differs"
+  end
   local open = reason:find "not authorized to sign for this name: $" ~= nil
   refuse(state, code, where, values, message, open)
 end
