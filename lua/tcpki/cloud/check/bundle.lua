@@ -58,7 +58,7 @@ end
 local function judge(one, all, state, add)
   if not one.damage and is_leaf(one) then
     -- What else is wrong with it, as a CA, is of no interest.
-    add("leaf_in_bundle", { issuer = tostring(one.certificate:issuer()) })
+    add("leaf_in_bundle", { issuer = one:issuer() })
     return
   end
   certificate.judge_authority(one, state, add)
@@ -68,7 +68,7 @@ local function judge(one, all, state, add)
   end
   reason = not one.damage and issuer_fault(one, all)
   if reason then
-    add("issuer_missing", { reason = reason, issuer = tostring(one.certificate:issuer()) })
+    add("issuer_missing", { reason = reason, issuer = one:issuer() })
   end
 end
 

@@ -14,6 +14,10 @@ local function set_of(words)
   return set
 end
 
+local function text_of(name)
+  return name and (#name > 0 and tostring(name) or "(no name)") or "(unreadable name)"
+end
+
 local methods = {}
 local metatable = { __index = methods }
 
@@ -34,7 +38,7 @@ function facts.of(certificate)
   local subject = read "subject"
   self.subject_der = read "subject_der"
   self.issuer_der = read "issuer_der"
-  self.subject = subject and (#subject > 0 and tostring(subject) or "(no name)") or "(unreadable name)"
+  self.subject = text_of(subject)
   self.name_key = subject and names.key(subject) or self.subject_der
   self.version = certificate:version()
   self.not_before, self.not_after = read "not_before", read "not_after"
@@ -42,6 +46,12 @@ function facts.of(certificate)
   self.usage, self.extended = read "key_usage", read "extended_key_usage"
   self.usages, self.extended_usages = set_of(self.usage), set_of(self.extended)
   return self
+end
+
+--- The issuer as text.
+-- @treturn string
+function methods:issuer()
+  return text_of(self.certificate:issuer())
 end
 
 --- Whether it says CA:true.

@@ -141,7 +141,7 @@ end
 
 -- Why no certificate of the accepted bundle issued the last one of the chain, and the cure.
 local function stranger(state, last)
-  local issuer = tostring(last.certificate:issuer())
+  local issuer = last:issuer()
   local namesakes = state.accepted.by_bytes[last.issuer_der] or {}
   if last:is_self_issued() then
     local same = state.accepted.by_name[last.name_key]
