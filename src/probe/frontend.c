@@ -1,7 +1,6 @@
 #include "frontend.h"
 
 #include <grpc/support/time.h>
-#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -244,13 +243,16 @@ static void create_server(frontend *open, int connection_age) {
          .key = (char *)GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH,
          .value.integer = LARGEST_REQUEST},
         {.type = GRPC_ARG_INTEGER,
+         .key = (char *)GRPC_ARG_MAX_CONNECTION_AGE_MS,
+         .value.integer = connection_age},
+        {.type = GRPC_ARG_INTEGER,
          .key = (char *)GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS,
          .value.integer = AGED_CALLS},
-        {.type = GRPC_ARG_INTEGER,
-         .key = (char *)GRPC_ARG_MAX_CONNECTION_AGE_MS,
-         .value.integer = connection_age > 0 ? connection_age : INT_MAX},
     };
-    grpc_channel_args list = {.num_args = sizeof arguments / sizeof *arguments, .args = arguments};
+    size_t count = sizeof arguments / sizeof *arguments;
+    /* Without an age gRPC core shall not have the filter that keeps the time. */
+    grpc_channel_args list = {.num_args = connection_age > 0 ? count : count - 2,
+                              .args = arguments};
     open->calls.queue = grpc_completion_queue_create_for_next(NULL);
     open->calls.server = grpc_server_create(&list, NULL);
     grpc_server_register_completion_queue(open->calls.server, open->calls.queue, NULL);
