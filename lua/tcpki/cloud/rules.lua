@@ -180,6 +180,7 @@ local rules = {
     code = "expires_soon", concerns = "certificate", kind = "advice", severity = "warning",
     message = "it expires on {date}, in {time}",
     hint = "{cure}",
+    note = "Temporal Cloud sends mails 15, 10 and 5 days before the end of a CA, and none about a client",
     source = MAILS,
   },
 
