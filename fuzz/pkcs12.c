@@ -46,7 +46,7 @@ static void write_again(const pki_pkcs12_entry *key, const pki_pkcs12_entry *cer
     REQUIRE(EVP_PKEY_eq(again.entries[1].key, key->key) == 1);
     REQUIRE(X509_cmp(again.entries[0].certificate, certificate->certificate) == 0);
     REQUIRE(again.entries[1].name.length == name.length);
-    REQUIRE(name.length == 0 || memcmp(again.entries[1].name.data, name.data, name.length) == 0);
+    REQUIRE(name.data == NULL || memcmp(again.entries[1].name.data, name.data, name.length) == 0);
     pki_pkcs12_free(&again);
     pki_buffer_free(&der);
 }

@@ -169,6 +169,25 @@ describe("tcpki.pkcs12", function()
       assert.is_nil(select(2, made():write(directory:path(), { passphrase = "secret" })))
     end)
 
+    it("takes a passphrase beyond ASCII, which openssl reads, and warns that Java does not", function()
+      for _, profile in ipairs { "modern", "compatible" } do
+        local path = directory:path()
+        local done, warning = made():write(path, { profile = profile, passphrase = "Schlüssel€" })
+        assert.is_true(done)
+        assert.equal("passphrase_not_ascii", warning[1].code)
+        assert.is_truthy(openssl.run(("pkcs12 -in %s -passin 'pass:Schlüssel€' -nodes"):format(path))
+          :find(leaf.key:pem(), 1, true))
+        same(assert(pkcs12.read(path, { passphrase = "Schlüssel€" })))
+        if has_keytool then
+          local passphrase = directory:file(nil, "Schlüssel€")
+          local output, ok = shell(("keytool -J-Dfile.encoding=UTF-8 -debug -list -keystore %s -storepass:file %s")
+            :format(path, passphrase))
+          assert.is_false(ok)
+          assert.is_truthy(output:find("Password is not ASCII", 1, true), output)
+        end
+      end
+    end)
+
     for _, kind in ipairs { { type = "rsa", bits = 2048 }, { curve = "P-521" }, { type = "ed25519" } } do
       it(("holds a key of the type %s"):format(kind.curve or kind.type), function()
         local other = assert(root:issue { common_name = "other", usage = "client", days = 9, key = kind })

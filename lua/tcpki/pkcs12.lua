@@ -30,14 +30,19 @@ local report = require "tcpki.report"
 
 local pkcs12 = {}
 
---- What is to be known of a profile by who writes it.
-local warnings = {
-  passwordless = {
-    code = "unprotected",
-    severity = "warning",
-    message = "the key is not encrypted, and Java opens such a file without an error but finds no entry in it",
-    hint = 'where Java is to read it, use profile = "compatible" or "modern" with a passphrase',
-  },
+-- What is to be known of a file by who writes it.
+local UNPROTECTED = {
+  code = "unprotected",
+  severity = "warning",
+  message = "the key is not encrypted, and Java opens such a file without an error but finds no entry in it",
+  hint = 'where Java is to read it, use profile = "compatible" or "modern" with a passphrase',
+}
+local NOT_ASCII = {
+  code = "passphrase_not_ascii",
+  severity = "warning",
+  message = "the passphrase is not ASCII: Java reads no file with such a one, and OpenSSL before 1.1 took its bytes "
+    .. "for characters",
+  hint = "where these are to read it, use a passphrase of ASCII",
 }
 
 local profile_names = { modern = true, compatible = true, passwordless = true }
@@ -277,7 +282,12 @@ local function plan(self, where, given)
   what.iterations, what.overwrite = given.iterations, given.overwrite
   what.certificates = table.move(self.chain, 1, #self.chain, 1, {})
   table.move(self.others, 1, #self.others, #what.certificates + 1, what.certificates)
-  return what, warnings[profile] and report.new():add(warnings[profile])
+  return what
+end
+
+local function warning_of(what, ascii)
+  local finding = what.profile == "passwordless" and UNPROTECTED or not ascii and NOT_ASCII
+  return finding and report.new():add(finding) or nil
 end
 
 --- Writes the file with mode 0600: whole or not at all, the chain leaf first, then the others.
@@ -286,19 +296,19 @@ end
 -- "compatible", "passwordless", which takes no passphrase), `iterations` (those of the profile by default),
 -- `overwrite` (false by default)
 -- @treturn[1] boolean true
--- @treturn[1] ?report what is to be known of the profile
+-- @treturn[1] ?report what readers will make of it: `unprotected`, `passphrase_not_ascii`
 -- @treturn[2] nil
 -- @treturn[2] fault `passphrase_required`, `bad_name`, `already_exists`, …
 function methods:write(path, given)
-  local what, warning = plan(self, "pkcs12:write", given)
+  local what, err = plan(self, "pkcs12:write", given)
   if not what then
-    return nil, warning
-  end
-  local done, err = core.pkcs12.write(what, path)
-  if not done then
     return nil, err
   end
-  return true, warning
+  local done, ascii = core.pkcs12.write(what, path)
+  if not done then
+    return nil, ascii
+  end
+  return true, warning_of(what, ascii)
 end
 
 --- The bytes of the file, as `write` writes them.
@@ -308,15 +318,15 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault
 function methods:der(given)
-  local what, warning = plan(self, "pkcs12:der", given)
+  local what, err = plan(self, "pkcs12:der", given)
   if not what then
-    return nil, warning
-  end
-  local bytes, err = core.pkcs12.der(what)
-  if not bytes then
     return nil, err
   end
-  return bytes, warning
+  local bytes, ascii = core.pkcs12.der(what)
+  if not bytes then
+    return nil, ascii
+  end
+  return bytes, warning_of(what, ascii)
 end
 
 local function describe_key(key)

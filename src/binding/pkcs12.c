@@ -138,9 +138,10 @@ static int pkcs12_read(lua_State *L) {
 
 /*
 ** What is to be written, from the table at 1: key, certificates (the first is the key's), name,
-** profile, iterations and the passphrase. In scratch; NULL with the fault filled.
+** profile, iterations and the passphrase. In scratch; NULL with the fault filled. *ascii is whether
+** the passphrase is, for Java takes no other.
 */
-static pki_buffer *make(lua_State *L, pki_fault *fault) {
+static pki_buffer *make(lua_State *L, bool *ascii, pki_fault *fault) {
     static const char *const known[] = {"key",        "certificates",     "name",      "profile",
                                         "iterations", PASSPHRASE_OPTIONS, "overwrite", NULL};
     pki_pkcs12_template form = {0};
@@ -176,6 +177,10 @@ static pki_buffer *make(lua_State *L, pki_fault *fault) {
         return NULL;
     }
     form.passphrase = outcome == PASSPHRASE_GIVEN ? &passphrase : NULL;
+    *ascii = true;
+    for (size_t i = 0; i < passphrase.length; i++) {
+        *ascii = *ascii && passphrase.data[i] < 0x80;
+    }
     /* Only now: a passphrase function could close them. */
     form.key = box_check(L, key, &box_key);
     for (size_t i = 0; i < form.count; i++) {
@@ -189,31 +194,35 @@ static pki_buffer *make(lua_State *L, pki_fault *fault) {
     return done ? der : NULL;
 }
 
-/* der(what) -> string */
+/* der(what) -> string, whether the passphrase is ASCII */
 static int pkcs12_der(lua_State *L) {
     pki_fault fault;
     lua_settop(L, 1);
-    const pki_buffer *der = make(L, &fault);
+    bool ascii = true;
+    const pki_buffer *der = make(L, &ascii, &fault);
     if (der == NULL) {
         return fault_push(L, &fault, NULL);
     }
     lua_pushlstring(L, (const char *)der->data, der->length);
-    return 1;
+    lua_pushboolean(L, ascii);
+    return 2;
 }
 
-/* write(what, path) -> true; from C to the file, since it may hold the key in the clear */
+/* write(what, path) -> true, whether the passphrase is ASCII; from C to the file, since it may hold the key in the clear */
 static int pkcs12_write(lua_State *L) {
     pki_fault fault;
     const char *path = check_path(L, 2);
     lua_settop(L, 2);
     luaL_checktype(L, 1, LUA_TTABLE);
-    const pki_buffer *der = make(L, &fault);
+    bool ascii = true;
+    const pki_buffer *der = make(L, &ascii, &fault);
     bool overwrite = options_boolean(L, 1, "overwrite", false);
     if (der == NULL || !pki_file_write(path, der->data, der->length, 0600, overwrite, &fault)) {
         return fault_push(L, &fault, der == NULL ? NULL : path);
     }
     lua_pushboolean(L, 1);
-    return 1;
+    lua_pushboolean(L, ascii);
+    return 2;
 }
 
 static const luaL_Reg functions[] = {{"parse", pkcs12_parse},
