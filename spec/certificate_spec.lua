@@ -114,6 +114,7 @@ CN = in a directory
       assert.equal(3, rich:version())
       assert.equal(shown("-text"):match "Signature Algorithm: (%S+)", rich:signature_algorithm())
       assert.equal("sha384WithRSAEncryption", rich:signature_algorithm())
+      assert.equal("SHA384", rich:signature_digest())
     end)
 
     it("the times are those that openssl shows, in seconds since the epoch", function()
@@ -740,7 +741,8 @@ CN = in a directory
       assert.equal("tcpki.certificate (closed)", tostring(closed))
       for _, method in ipairs {
         "subject", "issuer", "serial", "version", "not_before", "not_after", "expires_in",
-        "signature_algorithm", "public_key", "key_usage", "extended_key_usage",
+        "signature_algorithm", "signature_digest", "subject_der", "issuer_der", "public_key",
+        "key_usage", "extended_key_usage",
         "basic_constraints", "subject_alt_names", "subject_key_id", "authority_key_id",
         "name_constraints", "crl_distribution_points", "extensions", "fingerprint",
         "self_signed", "text", "der", "pem", "source",
@@ -761,6 +763,38 @@ CN = in a directory
         seen = scoped
       end
       assert.equal("tcpki.certificate (closed)", tostring(seen))
+    end)
+  end)
+
+  describe("what names and signatures are in bytes", function()
+    local function self_signed(words, lines)
+      local path = os.tmpname()
+      local file = assert(io.open(path, "w"))
+      file:write("[req]\ndistinguished_name = dn\nprompt = no\n", lines or "", "[dn]\nCN = Acme\n")
+      file:close()
+      local pem = openssl.run(("req -x509 -nodes -keyout /dev/null -config %s %s"):format(path, words))
+      os.remove(path)
+      return assert(certificate.parse(pem))
+    end
+
+    it("tells the digest of a signature, also where its algorithm does not", function()
+      for words, digest in pairs {
+        ["-newkey rsa:2048 -sha512"] = "SHA512", ["-newkey rsa:2048 -sha1"] = "SHA1",
+        ["-newkey rsa:2048 -sha384 -sigopt rsa_padding_mode:pss"] = "SHA384",
+        ["-newkey ec -pkeyopt ec_paramgen_curve:P-256 -sha256"] = "SHA256",
+      } do
+        assert.equal(digest, self_signed(words):signature_digest(), words)
+      end
+      assert.is_nil(self_signed("-newkey ed25519"):signature_digest())
+    end)
+
+    it("gives a name as it stands in the certificate, whatever its string type", function()
+      for mask, tag in pairs { utf8only = "\x0c", pkix = "\x13" } do
+        local one = self_signed("-newkey ed25519", ("string_mask = %s\n"):format(mask))
+        assert.equal("\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03" .. tag .. "\x04Acme", one:subject_der())
+        assert.equal(one:subject_der(), one:issuer_der())
+        assert.is_truthy(one:der():find(one:subject_der(), 1, true))
+      end
     end)
   end)
 end)

@@ -74,6 +74,8 @@ subjectKeyIdentifier = hash
         root = { ca },
         ["root and intermediate"] = { ca, intermediate },
         ["intermediate first"] = { intermediate, ca },
+        ["an intermediate without key usage"] = { ca, leaf(ca, { subject = { CN = "Acme Sub CA" },
+          basic_constraints = { ca = true }, key_usage = false, extended_key_usage = false }) },
         ["without key usage, as tls-simple makes it"] = { root { key_usage = false } },
         ["with digitalSignature"] = { root { key_usage = { "digital_signature", "key_cert_sign" } } },
         ["with clientAuth among its usages"] = { root { extended_key_usage = { "server_auth", "client_auth" } } },

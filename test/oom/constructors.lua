@@ -58,7 +58,8 @@ local cases = {
   { "certificate.parse", function() assert(tcpki.certificate.parse(certificate_pem)) end },
   { "certificate fields", function()
     local parsed = assert(tcpki.certificate.parse(certificate_pem))
-    fields(parsed, "subject", "issuer", "serial", "not_before", "not_after", "subject_alt_names",
+    fields(parsed, "subject", "issuer", "subject_der", "issuer_der", "signature_digest",
+      "serial", "not_before", "not_after", "subject_alt_names",
       "key_usage", "extended_key_usage", "basic_constraints", "fingerprint", "pem", "der", "source")
     assert(tostring(parsed:subject()))
   end },
