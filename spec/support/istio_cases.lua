@@ -93,6 +93,8 @@ local function row(name, code, change)
   table.insert(cases.rows, { name = name, code = code, make = change })
 end
 
+cases.set = base
+
 function cases.files(case)
   local set = base()
   local files = files_of(set.root, set.cluster)

@@ -86,7 +86,7 @@ local function advise_path(state)
     local where, line = state.file_of(view)
     local certificate = view.certificate
     local usage = view.key_usage
-    if usage and next(usage) and not usage.crl_sign then
+    if view.ca and usage and next(usage) and not usage.crl_sign then
       state.add("no_crl_sign", where, { view = view, line = line })
     end
     if view.key and kind_of(view.key) then
