@@ -237,6 +237,8 @@ describe("the embedded frontend as Temporal Cloud", function()
         detail = ("caller has insufficient permissions for namespace '%s'"):format(namespace:sub(1, 255)),
       }, result.grpc)
       assert.equal("permission_denied", result.cause)
+      assert.matches("Request unauthorized: caller has insufficient permissions for namespace '" .. namespace:sub(1, 9),
+        result.message, 1, true)
       assert.equal("namespace", result.stage)
       assert.is_true(result.authenticated)
     end

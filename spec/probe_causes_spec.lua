@@ -258,3 +258,28 @@ describe("a client certificate", function()
     end
   end)
 end)
+
+describe("what a server says", function()
+  it("does not act on the terminal of who reads it", function()
+    local evil = "no%1B[31mred%0Aauthenticated: yes%0D%00x%C2%9Bé%FF"
+    local result = told(status(1, 7, evil))
+    assert.equal("permission_denied", result.cause)
+    assert.equal("no\27[31mred\nauthenticated: yes\r\0x\xC2\x9Bé\xFF", result.grpc.message, "it is kept as it is")
+    assert.matches([[GetSystemInfo: no\1B[31mred authenticated: yes \00x\C2\9B\C3\A9\FF.]], result.message, 1, true)
+    assert.not_matches("[%c\x7F-\xFF]", (tostring(result):gsub("\n", ""):gsub("·", "")))
+    -- GetSystemInfoResponse.server_version
+    result = told(answer(1, string.pack("Bs1", 10, "1.0\27[2J")))
+    assert.is_true(result.ok)
+    assert.matches([[Temporal 1.0\1B[2J]], tostring(result), 1, true)
+  end)
+
+  it("does not, where it is in a certificate that nobody trusts", function()
+    local name = "\27[2Jx"
+    local der = string.pack("Bs1", 0x30, string.pack("Bs1", 0x82, name))
+    local leaf = make { extensions = { { oid = "2.5.29.17", der = der } } }
+    local server <close> = frontend(leaf)
+    local result = run(server:address(), pki.good)
+    assert.equal("server_name_mismatch", result.cause, tostring(result))
+    assert.matches([[it bears \1B[2Jx.]], result.message, 1, true)
+  end)
+end)

@@ -5,6 +5,8 @@
 -- fills. `source` is where the knowledge comes from.
 -- @module tcpki.probe.causes
 
+local words = require "tcpki.probe.words"
+
 local rows = {
   -- ---- the good ones ----
   { word = "ok", stage = "rpc",
@@ -247,7 +249,7 @@ for _, row in ipairs(rows) do causes[row.word] = row end
 local function fill(text, fields)
   return (text:gsub("{([%w_]+)}", function(name)
     local value = fields[name]
-    return value ~= nil and tostring(value) or "?"
+    return value ~= nil and words.printable(tostring(value)) or "?"
   end))
 end
 

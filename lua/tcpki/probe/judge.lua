@@ -22,6 +22,9 @@ local function of_answer(answer, method, stage)
   local word = status_words[answer.code] or "rpc_failed"
   if method == "DescribeNamespace" and answer.code == 5 then word = "namespace_not_found" end
   local detail = answer.message ~= "" and answer.message or words.status[answer.code]
+  if word == "permission_denied" and (answer.detail or "") ~= "" then -- the reason
+    detail = ("%s: %s"):format(detail:gsub("%.$", ""), answer.detail)
+  end
   return word, { stage = stage, method = method, detail = detail,
     status = words.status[answer.code], seconds = answer.seconds }
 end

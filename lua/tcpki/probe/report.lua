@@ -1,6 +1,7 @@
 --- A result as a person reads it.
 -- @module tcpki.probe.report
 
+local printable = require("tcpki.probe.words").printable
 local wrap = require("tcpki.report").wrap
 
 local report = {}
@@ -57,8 +58,8 @@ end
 
 local function describe_success(lines, result)
   local namespace = result.namespace
-  add(lines, "  Temporal %s%s", result.server_version or "of unknown version",
-    namespace and (", namespace %s %s"):format(namespace.name, namespace.state) or "")
+  add(lines, "  Temporal %s%s", result.server_version and printable(result.server_version) or "of unknown version",
+    namespace and (", namespace %s %s"):format(printable(namespace.name), namespace.state) or "")
   if result.certificate then
     add(lines, "  as %s, valid for %s", result.certificate.subject,
       report.span(result.certificate.expires_in))
@@ -87,7 +88,9 @@ function report.text(result)
     end
     lines[#lines + 1] = wrap("Do: " .. result.hint, "  ", "    ")
   end
-  if result.disagreement then lines[#lines + 1] = wrap("But: " .. result.disagreement .. ".", "  ", "    ") end
+  if result.disagreement then
+    lines[#lines + 1] = wrap("But: " .. printable(result.disagreement) .. ".", "  ", "    ")
+  end
   lines[#lines + 1] = wrap(rungs(result), "  ", "    ")
   return table.concat(lines, "\n")
 end

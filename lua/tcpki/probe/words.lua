@@ -43,4 +43,17 @@ words.health = named("HEALTH_", {
   [0] = "UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN",
 })
 
+local function hex(bytes)
+  return (bytes:gsub(".", function(byte) return ("\\%02X"):format(byte:byte()) end))
+end
+
+--- What somebody else chose, for a line on a terminal: white space becomes a blank, and control characters, and what
+-- is no UTF-8, their numbers.
+-- @tparam string text
+-- @treturn string
+function words.printable(text)
+  text = text:gsub("[\t-\r]", " "):gsub("[\0-\31\127]", hex):gsub("\xC2[\x80-\x9F]", hex)
+  return utf8.len(text) and text or (text:gsub("[\x80-\xFF]", hex))
+end
+
 return words
