@@ -350,6 +350,41 @@ describe("tcpki.pkcs12", function()
       return der.sequence(parts[1], parts[2], der.sequence(mac[1], mac[2], mac[3]))
     end
 
+    -- The MAC of RFC 9579 in the place of the file's own, computed by openssl's commands as well.
+    local function with_pbmac1(file, passphrase, count, length)
+      local parts = parts_of(file)
+      local hmac = der.sequence(der.oid "1.2.840.113549.2.9", der.null())
+      local key = openssl.run(("kdf -binary -keylen 32 -kdfopt digest:SHA256 -kdfopt 'pass:%s' -kdfopt salt:saltsalt " ..
+        "-kdfopt iter:100 PBKDF2"):format(passphrase))
+      local _, content = der.read(der.parts(select(2, der.read(parts[2])))[2])
+      local _, octets = der.read(content)
+      local digest = openssl.run(("mac -binary -digest SHA256 -macopt hexkey:%s HMAC"):format(
+        key:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)), octets)
+      local derivation = der.sequence(der.oid "1.2.840.113549.1.5.12", der.sequence(der.octets "saltsalt",
+        der.integer(count or 100), length or der.integer(32), hmac))
+      return der.sequence(parts[1], parts[2], der.sequence(der.sequence(
+        der.sequence(der.oid "1.2.840.113549.1.5.14", der.sequence(derivation, hmac)), der.octets(digest)),
+        der.octets "not used", der.integer(1)))
+    end
+
+    it("reads the MAC of RFC 9579, PBMAC1, which libcrypto knows from 3.4 on", function()
+      for _, passphrase in ipairs { "secret", "Schlüssel" } do
+        local bytes = temporary.content(exported("", passphrase))
+        local file = same(assert(pkcs12.parse(with_pbmac1(bytes, passphrase), { passphrase = passphrase })))
+        assert.same({ digest = "PBMAC1", iterations = 100 }, file.mac)
+        expect.fault("bad_passphrase", pkcs12.parse(with_pbmac1(bytes, passphrase), { passphrase = "wrong" }))
+        expect.fault("passphrase_required", pkcs12.parse(with_pbmac1(bytes, passphrase)))
+        local err = expect.fault("bad_der", pkcs12.parse(with_pbmac1(bytes, "another"), { passphrase = passphrase }))
+        assert.is_truthy(err.message:find("the passphrase is right, but the PKCS#12 file was changed", 1, true))
+      end
+      local plain = temporary.content(exported("-keypbe NONE -certpbe NONE", ""))
+      local err = expect.fault("too_costly", pkcs12.parse(with_pbmac1(plain, "x", 2147483648)))
+      assert.is_truthy(err.message:find("the MAC asks for 2147483648 iterations", 1, true))
+      for _, length in ipairs { "", der.integer(0), der.integer(1 << 40) } do
+        expect.fault("bad_der", pkcs12.parse(with_pbmac1(plain, "x", 100, length)))
+      end
+    end)
+
     it("reads both forms of no passphrase: empty, and none at all, as .NET has it", function()
       local bytes = temporary.content(exported("-keypbe NONE -certpbe NONE", ""))
       assert.equal(bytes, with_mac_of(bytes, "0000"))

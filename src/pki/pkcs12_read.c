@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/pkcs12.h>
 #include <stdio.h>
@@ -7,239 +6,20 @@
 
 #include "certificate.h"
 #include "der.h"
-#include "encryption.h"
 #include "file.h"
 #include "key.h"
+#include "pbmac1.h"
 #include "pkcs12.h"
+#include "pkcs12_lock.h"
 
 /* safeContentsBag nests; nobody nests more than once. */
 enum { NESTING_LIMIT = 8 };
 
-/*
-** One way of turning a passphrase into what a derivation takes. The PKCS#12 ones take UTF-16:
-** of the text (OpenSSL 1.1, Java, everybody), or of each byte for itself (OpenSSL 1.0). `null` is
-** no bytes at all, where `empty` is the two zero bytes of RFC 7292, B.1; .NET writes the former.
-*/
-typedef struct form {
-    const char *word;
-    const char *text;
-    int length;
-} form;
-
-enum { FORMS = 2 };
-
 typedef struct reader {
     pki_pkcs12 *file;
-    form forms[FORMS];
-    size_t form_count;
-    size_t form; /* the one that fitted last: it is tried first */
-    pki_view bytes;
-    char *widened;
-    size_t widened_length;
-    uint64_t work;  /* iterations so far */
-    bool encrypted; /* some part of the file is */
-    bool opened; /* something was decrypted: the passphrase is right, and what fails is damaged */
+    pki_pkcs12_lock lock;
+    bool pbmac1;
 } reader;
-
-/* ---- passphrases ---- */
-
-static bool is_ascii(pki_view text) {
-    for (size_t i = 0; i < text.length; i++) {
-        if (text.data[i] >= 0x80) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Each byte as a character of its own, in the UTF-8 that libcrypto asks for. */
-static bool widen(reader *state, pki_fault *fault) {
-    state->widened = OPENSSL_malloc(2 * state->bytes.length + 1);
-    if (state->widened == NULL) {
-        return pki_fail_memory(fault);
-    }
-    for (size_t i = 0; i < state->bytes.length; i++) {
-        unsigned char byte = state->bytes.data[i];
-        if (byte < 0x80) {
-            state->widened[state->widened_length++] = (char)byte;
-        } else {
-            state->widened[state->widened_length++] = (char)(0xc0 | byte >> 6);
-            state->widened[state->widened_length++] = (char)(0x80 | (byte & 0x3f));
-        }
-    }
-    return true;
-}
-
-static bool take_passphrase(reader *state, const pki_view *passphrase, pki_fault *fault) {
-    static const unsigned char none[1] = {0};
-    state->bytes = passphrase != NULL ? *passphrase : (pki_view){none, 0};
-    if (state->bytes.length > INT_MAX / 4) {
-        return pki_fail(fault, PKI_BAD_PASSPHRASE, "the passphrase has more than 2^29 bytes");
-    }
-    if (state->bytes.length == 0) {
-        state->forms[0] = (form){"empty", "", 0};
-        state->forms[1] = (form){"null", NULL, 0};
-        state->form_count = 2;
-        return true;
-    }
-    state->forms[0] = (form){"utf8", (const char *)state->bytes.data, (int)state->bytes.length};
-    state->form_count = 1;
-    if (!is_ascii(state->bytes)) {
-        if (!widen(state, fault)) {
-            return false;
-        }
-        state->forms[1] = (form){"bytes", state->widened, (int)state->widened_length};
-        state->form_count = 2;
-    }
-    return true;
-}
-
-/* ---- what it will cost ---- */
-
-static bool add_work(reader *state, uint64_t iterations, const char *what, pki_fault *fault) {
-    if (iterations > PKI_PKCS12_ITERATIONS_LIMIT) {
-        char count[32];
-        (void)snprintf(count, sizeof count, iterations == UINT64_MAX ? "2^64" : "%" PRIu64,
-                       iterations);
-        (void)pki_fail(
-            fault, PKI_TOO_COSTLY, "%s asks for %s%s iterations; at most %d are computed", what,
-            iterations == UINT64_MAX ? "more than " : "", count, PKI_PKCS12_ITERATIONS_LIMIT);
-    } else if ((state->work += iterations) > PKI_PKCS12_ITERATIONS_LIMIT) {
-        (void)pki_fail(fault, PKI_TOO_COSTLY,
-                       "the file asks for %" PRIu64 " iterations in all; at most %d are computed",
-                       state->work, PKI_PKCS12_ITERATIONS_LIMIT);
-    } else {
-        return true;
-    }
-    pki_fault_set_hint(fault, "export it again with fewer iterations: openssl pkcs12 -iter 100000");
-    return false;
-}
-
-/* Says which algorithm is missing, and where it went: RC2, RC4 and DES moved out in OpenSSL 3. */
-static bool unavailable(const X509_ALGOR *algorithm, const pki_encryption *encryption,
-                        const char *what, pki_fault *fault) {
-    const ASN1_OBJECT *object = NULL;
-    char scheme[80];
-    X509_ALGOR_get0(&object, NULL, NULL, algorithm);
-    (void)OBJ_obj2txt(scheme, sizeof scheme, object, 0);
-    const char *cipher = encryption->cipher != NULL ? encryption->cipher : "an unknown cipher";
-    bool legacy = strncmp(cipher, "RC2", 3) == 0 || strncmp(cipher, "RC4", 3) == 0 ||
-                  strcmp(cipher, "DES-CBC") == 0;
-    if (legacy) {
-        (void)pki_fail_libcrypto(fault, PKI_UNSUPPORTED_ENCRYPTION,
-                                 "%s is encrypted with %s (%s), which OpenSSL 3 reads only with "
-                                 "its legacy provider, and that is not loaded",
-                                 what, cipher, scheme);
-    } else {
-        (void)pki_fail_libcrypto(fault, PKI_UNSUPPORTED_ENCRYPTION,
-                                 "%s is encrypted with %s (%s), which OpenSSL does not offer here",
-                                 what, cipher, scheme);
-    }
-    if (fault->code == PKI_UNSUPPORTED_ENCRYPTION) {
-        pki_fault_set_hint(fault, legacy
-                                      ? "write it anew: openssl pkcs12 -legacy -in OLD -out "
-                                        "ALL.pem; openssl pkcs12 -export -in ALL.pem -out NEW; or "
-                                        "activate the legacy provider in openssl.cnf"
-                                      : "write it anew with AES: openssl pkcs12 -export -keypbe "
-                                        "AES-256-CBC -certpbe AES-256-CBC");
-    }
-    return false;
-}
-
-/* The scheme with its parameters, checked before anything is computed by it. */
-static bool guard(reader *state, const X509_ALGOR *algorithm, const char *what,
-                  pki_encryption *encryption, pki_fault *fault) {
-    if (!pki_encryption_describe(algorithm, encryption, fault)) {
-        return false;
-    }
-    uint64_t work = encryption->iterations;
-    if (encryption->parallel > 1) {
-        work = work > UINT64_MAX / encryption->parallel ? UINT64_MAX : work * encryption->parallel;
-    }
-    if (!add_work(state, work, what, fault)) {
-        return false;
-    }
-    state->encrypted = true;
-    return pki_encryption_available(encryption) || unavailable(algorithm, encryption, what, fault);
-}
-
-/* ---- decryption ---- */
-
-/*
-** Whether the bytes are one SEQUENCE: chance passes the padding once in 256 times, not this. Some
-** writers stream BER, whose length is not said.
-*/
-static bool is_sequence(const unsigned char *data, size_t length) {
-    pki_view view = {data, length};
-    pki_view content;
-    if (length >= 4 && data[0] == DER_SEQUENCE && data[1] == 0x80) {
-        return data[length - 1] == 0 && data[length - 2] == 0;
-    }
-    return der_expect(&view, DER_SEQUENCE, &content) && view.length == 0;
-}
-
-static bool decrypt_as(const X509_ALGOR *algorithm, const ASN1_OCTET_STRING *content,
-                       const char *text, int length, pki_buffer *plain) {
-    unsigned char *data = NULL;
-    int data_length = 0;
-    if (PKCS12_pbe_crypt(algorithm, text, length, ASN1_STRING_get0_data(content),
-                         ASN1_STRING_length(content), &data, &data_length, 0) == NULL) {
-        return false;
-    }
-    plain->data = data;
-    plain->length = (size_t)data_length;
-    if (is_sequence(data, plain->length)) {
-        return true;
-    }
-    pki_buffer_free(plain);
-    return false;
-}
-
-static bool memory_ran_out(void) {
-    unsigned long error;
-    bool memory = false;
-    while ((error = ERR_get_error()) != 0) {
-        memory = memory || ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE;
-    }
-    return memory;
-}
-
-static bool wrong_passphrase(const reader *state, const char *what, pki_fault *fault) {
-    if (state->opened) {
-        return pki_fail(fault, PKI_BAD_DER, "the passphrase is right, but %s is damaged", what);
-    }
-    if (state->bytes.length == 0) {
-        return pki_fail(fault, PKI_PASSPHRASE_REQUIRED, "the PKCS#12 file has a passphrase");
-    }
-    return pki_fail(fault, PKI_BAD_PASSPHRASE,
-                    "the passphrase does not open the PKCS#12 file (%s cannot be decrypted)", what);
-}
-
-static bool decrypt(reader *state, const X509_ALGOR *algorithm, const ASN1_OCTET_STRING *content,
-                    const pki_encryption *encryption, const char *what, pki_buffer *plain,
-                    pki_fault *fault) {
-    for (size_t i = 0; i < state->form_count; i++) {
-        /* PBKDF2 takes the bytes as they are, whatever the MAC took; null and empty are one there. */
-        size_t which = encryption->bytes ? i : (state->form + i) % state->form_count;
-        const form *tried = &state->forms[which];
-        if (encryption->bytes && tried->text == NULL) {
-            continue;
-        }
-        if (decrypt_as(algorithm, content, tried->text, tried->length, plain)) {
-            ERR_clear_error();
-            state->opened = true;
-            if (!encryption->bytes || state->file->passphrase == NULL) {
-                state->form = which;
-                state->file->passphrase = tried->word;
-            }
-            return true;
-        }
-        if (memory_ran_out()) {
-            return pki_fail_memory(fault);
-        }
-    }
-    return wrong_passphrase(state, what, fault);
-}
 
 /* ---- entries ---- */
 
@@ -363,8 +143,9 @@ static bool take_encrypted_key(reader *state, pki_pkcs12_entry *entry, const PKC
         return pki_fail(fault, PKI_BAD_DER, "the PKCS#12 file is damaged");
     }
     X509_SIG_get0(sealed, &algorithm, &content);
-    bool done = guard(state, algorithm, what, &encryption, fault) &&
-                decrypt(state, algorithm, content, &encryption, what, &plain, fault) &&
+    bool done = pki_pkcs12_lock_guard(&state->lock, algorithm, what, &encryption, fault) &&
+                pki_pkcs12_lock_decrypt(&state->lock, algorithm, content, &encryption, what, &plain,
+                                        fault) &&
                 take_key(state, entry, plain.data, plain.length, fault);
     if (done) {
         describe_encryption(entry, &encryption);
@@ -483,8 +264,9 @@ static bool take_encrypted_safe(reader *state, const PKCS7 *safe, pki_fault *fau
         return pki_fail(fault, PKI_BAD_DER, "an encrypted part of the PKCS#12 file is empty");
     }
     const PKCS7_ENC_CONTENT *content = safe->d.encrypted->enc_data;
-    if (!guard(state, content->algorithm, what, &encryption, fault) ||
-        !decrypt(state, content->algorithm, content->enc_data, &encryption, what, &plain, fault)) {
+    if (!pki_pkcs12_lock_guard(&state->lock, content->algorithm, what, &encryption, fault) ||
+        !pki_pkcs12_lock_decrypt(&state->lock, content->algorithm, content->enc_data, &encryption,
+                                 what, &plain, fault)) {
         return false;
     }
     const unsigned char *at = plain.data;
@@ -522,13 +304,13 @@ static bool take_safe(reader *state, PKCS7 *safe, pki_fault *fault) {
 */
 static bool fits_somewhere(reader *state, const STACK_OF(PKCS7) * safes) {
     pki_fault ignored;
-    for (int i = 0; i < sk_PKCS7_num(safes) && !state->opened; i++) {
+    for (int i = 0; i < sk_PKCS7_num(safes) && !state->lock.opened; i++) {
         PKCS7 *safe = sk_PKCS7_value(safes, i);
         pki_begin(&ignored);
         (void)take_safe(state, safe, &ignored);
     }
     pki_begin(&ignored);
-    return state->opened;
+    return state->lock.opened;
 }
 
 static bool mac_of(reader *state, const PKCS12 *parsed, pki_fault *fault) {
@@ -545,31 +327,46 @@ static bool mac_of(reader *state, const PKCS12 *parsed, pki_fault *fault) {
             return false;
         }
         iterations = derivation.iterations;
+        state->pbmac1 = true;
     } else if (count != NULL && !pki_iterations(count, &iterations, fault)) {
         return false;
     }
     state->file->mac_iterations = (long long)(iterations & INT64_MAX);
-    return add_work(state, iterations, "the MAC", fault);
+    return pki_pkcs12_lock_add_work(&state->lock, iterations, "the MAC", fault);
 }
 
-/* Finds the form of the passphrase by the MAC. */
+static bool mac_holds(const reader *state, PKCS12 *parsed, const pki_pkcs12_form *tried,
+                      bool *holds, pki_fault *fault) {
+    if (state->pbmac1) {
+        return pki_pbmac1_holds(parsed, state->lock.bytes, holds, fault);
+    }
+    *holds = PKCS12_verify_mac(parsed, tried->text, tried->length) == 1;
+    /* A MAC that differs leaves nothing in the queue. */
+    if (*holds || ERR_peek_error() == 0) {
+        return true;
+    }
+    (void)pki_fail_libcrypto(fault, PKI_UNSUPPORTED_ENCRYPTION,
+                             "the MAC of the PKCS#12 file (%s) cannot be computed here",
+                             state->file->mac);
+    if (fault->code == PKI_UNSUPPORTED_ENCRYPTION) {
+        pki_fault_set_hint(fault, "export it again with a MAC over SHA-256: openssl pkcs12 -export "
+                                  "-macalg sha256");
+    }
+    return false;
+}
+
+/* Finds the form of the passphrase by the MAC; PBMAC1 takes its bytes, so there is but one. */
 static bool check_mac(reader *state, PKCS12 *parsed, const STACK_OF(PKCS7) * safes,
                       pki_fault *fault) {
-    for (size_t i = 0; i < state->form_count; i++) {
-        const form *tried = &state->forms[i];
-        if (PKCS12_verify_mac(parsed, tried->text, tried->length) == 1) {
-            state->form = i;
-            state->file->passphrase = tried->word;
-            state->opened = true;
-            return true;
+    size_t count = state->pbmac1 ? 1 : state->lock.form_count;
+    for (size_t i = 0; i < count; i++) {
+        bool holds = false;
+        if (!mac_holds(state, parsed, &state->lock.forms[i], &holds, fault)) {
+            return false;
         }
-        /* A MAC that differs leaves nothing in the queue. */
-        if (ERR_peek_error() != 0) {
-            pki_fault_set_hint(fault, "export it again with a MAC over SHA-256: openssl pkcs12 "
-                                      "-export -macalg sha256");
-            return pki_fail_libcrypto(fault, PKI_UNSUPPORTED_ENCRYPTION,
-                                      "the MAC of the PKCS#12 file (%s) cannot be computed here",
-                                      state->file->mac);
+        if (holds) {
+            pki_pkcs12_lock_fits(&state->lock, i);
+            return true;
         }
     }
     if (fits_somewhere(state, safes)) {
@@ -577,13 +374,14 @@ static bool check_mac(reader *state, PKCS12 *parsed, const STACK_OF(PKCS7) * saf
                         "the passphrase is right, but the PKCS#12 file was changed: its MAC does "
                         "not hold");
     }
-    if (state->bytes.length == 0) {
+    if (state->lock.bytes.length == 0) {
         return pki_fail(fault, PKI_PASSPHRASE_REQUIRED, "the PKCS#12 file has a passphrase");
     }
     return pki_fail(fault, PKI_BAD_PASSPHRASE,
-                    state->encrypted ? "the passphrase does not open the PKCS#12 file"
-                                     : "the passphrase does not fit the MAC of the PKCS#12 file, "
-                                       "or the file was changed");
+                    state->lock.encrypted
+                        ? "the passphrase does not open the PKCS#12 file"
+                        : "the passphrase does not fit the MAC of the PKCS#12 file, "
+                          "or the file was changed");
 }
 
 static bool read_safes(reader *state, PKCS12 *parsed, pki_fault *fault) {
@@ -625,14 +423,14 @@ bool pki_pkcs12_read(pki_pkcs12 *file, const char *text, size_t length, const pk
         (void)pki_fail(fault, PKI_TRAILING_DATA, "%zu bytes follow the PKCS#12 file", left);
         goto end;
     }
-    done = take_passphrase(&state, passphrase, fault) && read_safes(&state, parsed, fault);
+    done =
+        pki_pkcs12_lock_begin(&state.lock, passphrase, fault) && read_safes(&state, parsed, fault);
+    file->passphrase = state.lock.word;
 end:
     if (!done) {
         pki_pkcs12_free(file);
     }
-    if (state.widened != NULL) {
-        OPENSSL_clear_free(state.widened, state.widened_length);
-    }
+    pki_pkcs12_lock_end(&state.lock);
     PKCS12_free(parsed);
     return done;
 }
