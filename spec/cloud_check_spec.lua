@@ -494,6 +494,17 @@ subjectKeyIdentifier = hash
       local report = check(below {}, { accepted = assert(bundle.new { narrow }) })
       assert.equal("not_verified", codes(report))
       assert.matches("path length", report[1].message)
+      report = check((below { not_before = now - 90 * DAY, not_after = now - 60 }),
+        { accepted = assert(bundle.new { narrow }) })
+      assert.is_table(report:find "expired")
+      assert.is_table(report:find "not_verified", "what verification says is not hidden by another fault")
+      -- in another order, where one of them may not sign
+      local first, second = (below { key_usage = { "crl_sign" } }):match "^(.-END CERTIFICATE%-%-%-%-%-\n)(.*)$"
+      assert.equal("chain_order cannot_sign", codes(check(first .. ca:pem() .. second)))
+      assert.equal("cannot_sign", codes(check(first .. second .. ca:pem())))
+      -- one that stands there twice is not two of one name
+      report = check(leaf(mute):pem() .. mute:pem() .. mute:pem(), { accepted = assert(bundle.new { mute }) })
+      assert.equal("duplicate cannot_sign", codes(report))
       -- a signature that is not one
       local bytes = leaf(ca):der()
       local tampered = assert(certificate.parse(bytes:sub(1, -2) .. string.char(bytes:byte(-1) ~ 1)))
@@ -507,6 +518,7 @@ subjectKeyIdentifier = hash
       local one = leaf(sub)
       assert.equal("chain_order", codes(check(sub:pem() .. one:pem())))
       assert.equal("chain_order", codes(check(assert(tcpki.chain.parse(sub:pem() .. one:pem())))))
+      assert.equal("", codes(check(assert(tcpki.chain.new { sub, one })))) -- a chain without a text is in order
       local stray = root { subject = { CN = "Stray" }, key = key.generate() }
       local made = assert(tcpki.chain.new({ one, sub, stray }, { leaf = one }))
       local report

@@ -6,8 +6,8 @@ local fault = require "tcpki.fault"
 
 local found, cjson = pcall(require, "cjson")
 if not found then
-  error("tcpki reads and writes JSON with lua-cjson, which is not installed: apt install lua-cjson, or luarocks "
-    .. "install lua-cjson", 0)
+  error(tostring(cjson):find "module 'cjson' not found" and "tcpki reads and writes JSON with lua-cjson, which is not "
+    .. "installed: apt install lua-cjson, or luarocks install lua-cjson" or cjson, 0)
 end
 -- Of our own: what the program sets for itself must not change what is written here.
 cjson = cjson.new()

@@ -246,7 +246,14 @@ static int certificate_signature_digest(lua_State *L) {
     pki_fault fault;
     int digest = NID_undef;
     X509 *certificate = self(L);
+    pki_begin(&fault);
     int known = X509_get_signature_info(certificate, &digest, NULL, NULL, NULL);
+    if (known != 1) {
+        (void)pki_fail_libcrypto(&fault, PKI_LIBCRYPTO, "the signature is of no known kind");
+        if (fault.code == PKI_OUT_OF_MEMORY) {
+            return fault_push(L, &fault, NULL);
+        }
+    }
     pki_begin(&fault);
     lua_pushstring(L, known == 1 && digest != NID_undef ? OBJ_nid2sn(digest) : NULL);
     return 1;
