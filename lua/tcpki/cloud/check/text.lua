@@ -20,7 +20,7 @@ function text.is_plain(source, count)
     return false
   end
   for _, part in ipairs(parts) do
-    if part.kind ~= "block" or part.label ~= "CERTIFICATE" or part.headers then
+    if part.label ~= "CERTIFICATE" or part.headers then
       return false
     end
     for note in pairs(part.notes) do
