@@ -458,9 +458,10 @@ describe("the input of a probe", function()
     })
     local path = directory.path .. "/leaf.pem"
     local count = 0
+    local every = debug.gethook() and 211 or 7 -- under make stress each line costs a collection
     for case in manglings.cases { { name = "chain", text = pem .. pki.client_ca.certificate:pem() } } do
       count = count + 1
-      if count % 7 == 0 and case.text ~= "" then
+      if count % every == 0 and case.text ~= "" then
         assert(tcpki.file.write(path, case.text, { overwrite = true }))
         local from_text, fault = input.load { certificate = case.text, key = key }
         local from_file, file_fault = input.load { certificate_path = path, key = key }
