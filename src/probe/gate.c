@@ -91,21 +91,21 @@ static void judge(gate *opened, grpc_auth_context *context) {
 }
 
 gate_peer gate_judge(gate *opened, grpc_call *call) {
-    gate_peer peer = {NULL};
     (void)pthread_mutex_lock(&opened->lock);
-    if (opened->rules != NULL) {
+    gate_peer peer = {.unguarded = opened->rules == NULL};
+    if (!peer.unguarded) {
         peer.verdict = grpc_call_auth_context(call);
-        if (find_property(peer.verdict, judged_property) == NULL) {
-            judge(opened, peer.verdict);
-        }
+    }
+    if (peer.verdict != NULL && find_property(peer.verdict, judged_property) == NULL) {
+        judge(opened, peer.verdict);
     }
     (void)pthread_mutex_unlock(&opened->lock);
     return peer;
 }
 
 bool gate_admits(const gate_peer *peer, const char *name) {
-    if (peer->verdict == NULL) {
-        return true;
+    if (peer->unguarded || peer->verdict == NULL) {
+        return peer->unguarded;
     }
     grpc_auth_property_iterator properties =
         grpc_auth_context_find_properties_by_name(peer->verdict, namespace_property);
@@ -120,6 +120,8 @@ bool gate_admits(const gate_peer *peer, const char *name) {
 }
 
 void gate_forget(gate_peer *peer) {
-    grpc_auth_context_release(peer->verdict);
-    peer->verdict = NULL;
+    if (peer->verdict != NULL) {
+        grpc_auth_context_release(peer->verdict);
+        peer->verdict = NULL;
+    }
 }

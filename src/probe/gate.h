@@ -26,7 +26,8 @@ void gate_close(gate *opened);
 
 /* What one call's peer may see; lives as long as the call. */
 typedef struct gate_peer {
-    grpc_auth_context *verdict; /* NULL: everything */
+    bool unguarded; /* everything */
+    grpc_auth_context *verdict;
 } gate_peer;
 
 gate_peer gate_judge(gate *opened, grpc_call *call);
