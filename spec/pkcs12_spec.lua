@@ -354,8 +354,8 @@ describe("tcpki.pkcs12", function()
     local function with_pbmac1(file, passphrase, count, length)
       local parts = parts_of(file)
       local hmac = der.sequence(der.oid "1.2.840.113549.2.9", der.null())
-      local key = openssl.run(("kdf -binary -keylen 32 -kdfopt digest:SHA256 -kdfopt 'pass:%s' -kdfopt salt:saltsalt " ..
-        "-kdfopt iter:100 PBKDF2"):format(passphrase))
+      local key = openssl.run(("kdf -binary -keylen 32 -kdfopt digest:SHA256 -kdfopt 'pass:%s' " ..
+        "-kdfopt salt:saltsalt -kdfopt iter:100 PBKDF2"):format(passphrase))
       local _, content = der.read(der.parts(select(2, der.read(parts[2])))[2])
       local _, octets = der.read(content)
       local digest = openssl.run(("mac -binary -digest SHA256 -macopt hexkey:%s HMAC"):format(

@@ -94,7 +94,7 @@ bool pki_pbmac1_holds(const PKCS12 *file, pki_view passphrase, bool *holds, pki_
     *holds = false;
     PKCS12_get0_mac(&written, &algorithm, NULL, NULL, file);
     int der_length = i2d_PKCS12(file, &der);
-    if (der_length <= 0 || !take_parameters(algorithm, &taken, fault)) {
+    if (der_length <= 0 || !take_parameters(algorithm, &taken, fault) || taken.pbkdf2 == NULL) {
         goto end;
     }
     done = find_content((pki_view){der, (size_t)der_length}, &content) &&
