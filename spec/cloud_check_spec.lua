@@ -350,6 +350,15 @@ subjectKeyIdentifier = hash
       end
     end)
 
+    it("says what it was not given, so that a read that failed does not pass for a clean key", function()
+      local function unchecked(how) return table.concat(check_client(how).unchecked or {}, " ") end
+      assert.equal("key accepted", unchecked { chain = leaf(ca), key = key.parse "junk" })
+      assert.equal("key", unchecked { chain = leaf(ca), accepted = accepted })
+      assert.equal("", unchecked { chain = leaf(ca), accepted = accepted, key = cloud.key })
+      assert.matches("; not checked: key, accepted$", tostring(check_client { chain = leaf(ca) }))
+      assert.same({ "accepted" }, checks.check_clients({ clients = { leaf(ca) } }).unchecked)
+    end)
+
     it("says of a leaf which rule it breaks, and openssl verify says OK", function()
       local request = openssl.run(("req -new -nodes -newkey rsa:2048 -keyout %s -subj /CN=One -config %s"):format(
         directory:path "one.key", openssl.configuration(directory, "[dn]")))

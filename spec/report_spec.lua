@@ -43,6 +43,14 @@ describe("tcpki.report", function()
   it("says what is good where there is nothing to report", function()
     assert.equal("nothing to report", tostring(report.new()))
     assert.equal("all is well", tostring(report.new "all is well"))
+    local partial = report.new "all is well"
+    partial.unchecked = { "key", "accepted" }
+    assert.equal("all is well; not checked: key, accepted", tostring(partial))
+    partial:add { code = "a", severity = "info", message = "m" }
+    assert.equal("info: m (a)\n0 errors, 0 warnings; not checked: key, accepted", tostring(partial))
+    local value = cjson.decode(partial:json())
+    assert.same({ "key", "accepted" }, value.unchecked)
+    assert.same({}, schema.check(value, schema.read "docs/report.schema.json"))
   end)
 
   it("groups findings by certificate, in the order in which they come first", function()

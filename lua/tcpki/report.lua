@@ -85,7 +85,8 @@ end
 
 --- Makes an empty report.
 -- @tparam[opt] string good what `tostring` says where there is no finding; "nothing to report" by default
--- @treturn report with `ok` (no error yet), `errors` and `warnings` (how many)
+-- @treturn report with `ok` (no error yet), `errors` and `warnings` (how many); a check may add `unchecked`, an array
+-- of words for what was not given to it
 function report.new(good)
   return setmetatable({ ok = true, errors = 0, warnings = 0, good = good }, metatable)
 end
@@ -200,8 +201,9 @@ local function grouped(self)
 end
 
 function metatable:__tostring()
+  local unchecked = self.unchecked and "; not checked: " .. table.concat(self.unchecked, ", ") or ""
   if #self == 0 then
-    return self.good and report.wrap(printable(self.good), "", "  ") or "nothing to report"
+    return report.wrap(printable((self.good or "nothing to report") .. unchecked), "", "  ")
   end
   local lines = {}
   local loose, groups = grouped(self)
@@ -214,7 +216,7 @@ function metatable:__tostring()
       add_finding(lines, finding, "  ")
     end
   end
-  lines[#lines + 1] = ("%s, %s"):format(count(self.errors, "error"), count(self.warnings, "warning"))
+  lines[#lines + 1] = ("%s, %s%s"):format(count(self.errors, "error"), count(self.warnings, "warning"), unchecked)
   return table.concat(lines, "\n")
 end
 
@@ -223,7 +225,7 @@ end
 -- The fields of a finding in JSON, in their order; docs/report.schema.json is the other half of this.
 local FIELDS = { "code", "severity", "kind", "message", "hint", "who", "note", "source", "client", "place", "subject",
   "serial", "fingerprint", "path", "line", "column", "count" }
-local ORDER = { "schema", "ok", "errors", "warnings", "findings", table.unpack(FIELDS) }
+local ORDER = { "schema", "ok", "errors", "warnings", "unchecked", "findings", table.unpack(FIELDS) }
 
 -- JSON is UTF-8; what a text in the wild holds need not be.
 local function clean(value)
@@ -252,8 +254,8 @@ function methods:json()
       findings[i][name] = clean(finding[name])
     end
   end
-  return json.write({ schema = 1, ok = self.ok, errors = self.errors, warnings = self.warnings, findings = findings },
-    ORDER, "  ") .. "\n"
+  return json.write({ schema = 1, ok = self.ok, errors = self.errors, warnings = self.warnings,
+    unchecked = self.unchecked, findings = findings }, ORDER, "  ") .. "\n"
 end
 
 return report

@@ -126,7 +126,9 @@ end
 -- key, or its text, which may be encrypted) or `key_path`; `accepted` (the bundle of the namespace, or its PEM text) or
 -- `accepted_path`; `filters`; `namespace` (`<name>.<account>`); `at` (seconds since the epoch; now by default); `soon`
 -- (days before its end that a certificate is reported; by default 30, or a third of its lifetime). All but the chain
--- may be left out, and what depends on it is not checked.
+-- may be left out, and what depends on it is not checked; a key and a bundle that are missing are named at the end of
+-- the report, since `key = tcpki.key.read(path)` is nil where the read fails: `key_path` says why. The bundle itself is
+-- for `check_bundle`.
 -- @treturn[1] report
 -- @treturn[2] nil
 -- @treturn[2] fault of a file that cannot be read, or of an accepted bundle that is none
@@ -143,6 +145,9 @@ function client.one(how)
     return nil, err
   end
   check_one(state, given)
+  local unchecked = { not given.key and "key" or nil }
+  unchecked[#unchecked + 1] = not state.accepted and "accepted" or nil
+  state.report.unchecked = #unchecked > 0 and unchecked or nil
   state.report.good = "the client: Temporal Cloud has nothing to refuse"
   return state.report
 end
@@ -176,6 +181,7 @@ function client.many(how)
     state.client = plain and one.name or ("client %d"):format(number)
     check_one(state, given)
   end
+  state.report.unchecked = not state.accepted and { "accepted" } or nil
   state.report.good = ("%d client%s: Temporal Cloud has nothing to refuse"):format(#how.clients,
     #how.clients == 1 and "" or "s")
   return state.report
