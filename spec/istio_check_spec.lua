@@ -7,7 +7,9 @@ local temporary = require "spec.support.temporary"
 local cjson = require "cjson"
 local core = require "tcpki.core"
 local file = require "tcpki.file"
+local check = require "tcpki.istio.check"
 local istio = require "tcpki.istio"
+local layout = require "tcpki.istio.layout"
 local rules = require "tcpki.istio.rules"
 
 local description = schema.read "docs/report.schema.json"
@@ -189,6 +191,32 @@ describe("a directory of CA files for Istio", function()
     assert.is_truthy(output:find "^permission_denied\t.*/closed/[%w%-]+%.pem\n$", output)
   end)
 
+  it("is never too damaged to be checked", function()
+    local texts = {}
+    for i, case in ipairs(cases.rows) do
+      texts[i] = cases.files(case)
+    end
+    for _ = 1, 300 do
+      local files = {}
+      for name, text in pairs(texts[math.random(#texts)]) do
+        local at = math.random(0, #text)
+        local change = math.random(5)
+        files[name] = change == 1 and text:sub(1, at) or change == 2 and text:sub(at + 1)
+          or change == 3 and text:sub(1, at) .. string.char(math.random(0, 255)) .. text:sub(at + 2) or text
+        local block = change == 4 and core.pem.blocks(text)
+        if block and block[1] then
+          local der = block[1].der
+          at = math.random(#der)
+          files[name] = core.pem.encode(block[1].label, der:sub(1, at - 1) .. string.char(math.random(0, 255))
+            .. der:sub(at + 1)) .. text:sub(block[1].last + 1)
+        end
+      end
+      local ok, report = pcall(check, layout.of(files))
+      assert.is_true(ok, report)
+      assert.equal(report.ok, report.istiod == nil)
+    end
+  end)
+
   it("is named by a string", function()
     expect.throws("directory must be string", istio.check, 42)
     expect.throws({ "unknown option 'now'", "at" }, istio.check, directory.root, { now = 1 })
@@ -197,27 +225,26 @@ end)
 
 -- The same directories, by Istio's own module.
 describe("istiod #istio", function()
-  local directory, verdicts
+  local directory, program
 
   setup(function()
     directory = temporary.directory()
     local handle = assert(io.popen "tools/counterparts path istiod")
-    local program = handle:read "l"
+    program = handle:read "l"
     assert(handle:close(), "make test-istio builds it")
-    local requests = {}
-    for i, case in ipairs(cases.rows) do
-      case.path = cases.write(case, directory)
-      requests[i] = "check\t" .. case.path .. "\n"
-    end
-    handle = assert(io.popen(("TZ=UTC '%s' <'%s'"):format(program, directory:file("requests",
-      table.concat(requests)))))
-    verdicts = {}
-    for i in ipairs(cases.rows) do
+  end)
+  teardown(function() directory:remove() end)
+
+  local function verdicts_of(paths)
+    local handle = assert(io.popen(("TZ=UTC '%s' <'%s'"):format(program, directory:file("requests",
+      "check\t" .. table.concat(paths, "\ncheck\t") .. "\n"))))
+    local verdicts = {}
+    for i in ipairs(paths) do
       verdicts[i] = cjson.decode(handle:read "l")
     end
     assert(handle:close())
-  end)
-  teardown(function() directory:remove() end)
+    return verdicts
+  end
 
   -- istiod looked a moment earlier.
   local function timeless(text)
@@ -231,29 +258,62 @@ describe("istiod #istio", function()
       return text
     end
     local words = {}
-    for word in names:gmatch "CN=[^ ]+[^C]*" do
-      words[#words + 1] = word:gsub("%s+$", "")
+    for word in (names .. " "):gmatch "(CN=.-) %f[C\0]" do
+      words[#words + 1] = word
     end
     table.sort(words)
     return before .. table.concat(words, " ") .. after
   end
 
+  local function compare(path, verdict, name)
+    local report = assert(istio.check(path))
+    assert.is_false(verdict.self_signed, name)
+    assert.equal(verdict.accepted, report.ok, name)
+    local ours, theirs = listed(timeless(report.istiod or "")), listed(timeless(verdict.message))
+    if report.open then
+      theirs = theirs:sub(1, #ours)
+    end
+    assert.equal(theirs, ours, name)
+    if verdict.accepted then
+      -- What a peer makes of the workloads: istiod does not ask, and the warning says so.
+      assert.equal(report:find "chain_lacks_certificate" == nil, verdict.peer == "", verdict.peer)
+    end
+  end
+
+  local verdicts
+
   for i, case in ipairs(cases.rows) do
     it(("%s as is said of it: %s"):format(case.code and "refuses" or "takes", case.name), function()
-      local report, verdict = assert(istio.check(case.path)), verdicts[i]
-      assert.is_false(verdict.self_signed)
-      assert.equal(not case.code, verdict.accepted, verdict.message)
-      assert.equal(verdict.accepted, report.ok)
-      local ours, theirs = listed(timeless(report.istiod or "")), listed(timeless(verdict.message))
-      if report.open then
-        assert.equal(ours, theirs:sub(1, #ours))
-      else
-        assert.equal(theirs, ours)
+      if not verdicts then
+        local paths = {}
+        for number, one in ipairs(cases.rows) do
+          one.path = cases.write(one, directory)
+          paths[number] = one.path
+        end
+        verdicts = verdicts_of(paths)
       end
-      if verdict.accepted then
-        -- What a peer makes of the workloads: istiod does not ask, and the warning says so.
-        assert.equal(report:find "chain_lacks_certificate" == nil, verdict.peer == "", verdict.peer)
-      end
+      assert.equal(not case.code, verdicts[i].accepted, verdicts[i].message)
+      compare(case.path, verdicts[i])
     end)
   end
+
+  it("says the same of several mistakes at once, in its order", function()
+    local paths, names = {}, {}
+    while #paths < 80 do
+      local one, other = cases.rows[math.random(#cases.rows)], cases.rows[math.random(#cases.rows)]
+      -- What replaces one file of the good directory can be done to another one as well.
+      local made, files = pcall(cases.files, one, other)
+      if made and next(files) then
+        local number = #paths + 1
+        paths[number], names[number] = directory:path("several-" .. number), one.name .. " and " .. other.name
+        assert(file.make_directory(paths[number]))
+        for name, text in pairs(files) do
+          directory:file(("several-%d/%s"):format(number, name), text)
+        end
+      end
+    end
+    for i, verdict in ipairs(verdicts_of(paths)) do
+      compare(paths[i], verdict, names[i])
+    end
+  end)
 end)

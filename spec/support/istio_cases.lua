@@ -93,12 +93,12 @@ local function row(name, code, change)
   table.insert(cases.rows, { name = name, code = code, make = change })
 end
 
-cases.set = base
-
-function cases.files(case)
+--- The files of a case; of two, those of the first after the second was done to them.
+function cases.files(case, other)
   local set = base()
   local files = files_of(set.root, set.cluster)
-  return case.make(files, set) or files
+  files = case.make(files, set) or files
+  return other and other.make(files, set) or files
 end
 
 -- Writes the files of a case into a directory of its own.
@@ -213,6 +213,16 @@ end)
 row("both layouts at once, the one that counts being right", false, function(files, set)
   return merge(files, merge(kubernetes(set.root, set.cluster), { ["ca-key.pem"] = set.other.key_pem,
     ["ca-crl.pem"] = crl(set.root) }))
+end)
+
+-- A byte of some DER exchanged; `at` is counted from a mark, or from the end where it is negative.
+local function patched(der, mark, at)
+  local place = (mark and assert(der:find(mark, 1, true)) or #der + 1) + at
+  return der:sub(1, place - 1) .. string.char(der:byte(place) ~ 1) .. der:sub(place + 1)
+end
+
+row("a key whose public half is damaged: Go computes it", false, function(files, set)
+  files["ca-key.pem"] = core.pem.encode("PRIVATE KEY", patched(set.cluster.key:der(), nil, -5))
 end)
 
 -- ---- what istiod refuses ---------------------------------------------------------------------
@@ -385,6 +395,22 @@ row("tls.crt has no last line end", "run_together", function(_, set)
 end)
 row("the key of tls.key is another one", "key_mismatch", function(_, set)
   return merge(kubernetes(set.root, set.cluster), { ["tls.key"] = set.other.key_pem })
+end)
+row("the private half of the key is damaged, the public one is not", "key_mismatch", function(files, set)
+  files["ca-key.pem"] = core.pem.encode("PRIVATE KEY", patched(set.cluster.key:der(), "\2\1\1\4\32", 20))
+end)
+row("the public key of the CA is not on its curve", "certificate_unreadable", function(files, set)
+  files["ca-cert.pem"] = core.pem.encode("CERTIFICATE", patched(set.cluster.certificate:der(), "\3\66\0\4", 40))
+end)
+row("the root says twice how it is signed, and differently", "no_root", function(files, set)
+  -- ecdsa-with-SHA256 outside becomes ecdsa-with-SHA384.
+  local der = set.root.certificate:der()
+  local at = #der - (der:reverse():find("\2\3\4\x3d\xce\x48\x86\x2a", 1, true) - 1)
+  files["root-cert.pem"] = core.pem.encode("CERTIFICATE", patched(der, nil, at - #der - 1))
+end)
+row("the CRL is of no version that there is", "crl_unreadable", function(files, set)
+  local blocks = core.pem.blocks(crl(set.root))
+  files["ca-crl.pem"] = core.pem.encode("X509 CRL", patched(blocks[1].der, "\2\1\1\48", 2)) .. crl(set.cluster)
 end)
 row("ca.crt is another root", "bad_signature", function(_, set)
   return kubernetes(set.other_root, set.cluster)

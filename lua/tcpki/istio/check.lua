@@ -4,7 +4,6 @@
 -- @local
 
 local advise = require "tcpki.istio.advice"
-local core = require "tcpki.core"
 local go = require "tcpki.istio.go"
 local kind = require "tcpki.pem.kind"
 local layout = require "tcpki.istio.layout"
@@ -198,8 +197,8 @@ local function read_key(state)
     return
   end
   local form = kind.label(block.der)
-  local key = form == block.label and core.key.parse(core.pem.encode(block.label, block.der))
-  if key and key:is_private() then
+  local key, reason = go.key(block.label, block.der)
+  if key then
     state.key = key
     return
   end
@@ -211,7 +210,7 @@ local function read_key(state)
     refuse(state, "key_unreadable", where, values, ("%sx509: failed to parse private key (use %s instead for this key "
       .. "format)"):format(message, proper[form]))
   else
-    refuse(state, "key_unreadable", where, values, message, true)
+    refuse(state, "key_unreadable", where, values, message .. (reason or ""), not reason)
   end
 end
 
@@ -265,9 +264,10 @@ end
 local function read_crls(state)
   local crls = {}
   for _, block in ipairs(state.blocks[layout.CRL]) do
-    local crl = core.crl.parse(block.der)
+    local crl, reason = go.crl(block.der)
     if not crl then
-      refuse(state, "crl_unreadable", layout.CRL, { line = block.line }, "failed to parse CRL PEM: ", true)
+      refuse(state, "crl_unreadable", layout.CRL, { line = block.line }, "failed to parse CRL PEM: " .. (reason or ""),
+        not reason)
       return
     end
     crls[#crls + 1] = crl

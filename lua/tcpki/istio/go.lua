@@ -7,13 +7,14 @@ local base64 = require "tcpki.pem.base64"
 local core = require "tcpki.core"
 local framing = require "tcpki.pem.framing"
 local go_name = require "tcpki.go_name"
+local kind = require "tcpki.pem.kind"
+local strict = require "tcpki.istio.strict"
 
 local go = {}
 
 local DIALECT = { blanks = "[ \t\r\n]", padding = "required" }
 
 local SUBJECT_ALT_NAME, NAME_CONSTRAINTS = "2.5.29.17", "2.5.29.30"
-local SUBJECT_KEY_ID, AUTHORITY_KEY_ID, AUTHORITY_INFORMATION = "2.5.29.14", "2.5.29.35", "1.3.6.1.5.5.7.1.1"
 
 -- What crypto/x509 knows what to do with when it is critical (parser.go, processExtensions).
 local known = {}
@@ -22,13 +23,32 @@ for oid in ("2.5.29.14 2.5.29.15 2.5.29.17 2.5.29.19 2.5.29.30 2.5.29.31 2.5.29.
   known[oid] = true
 end
 
-local never_critical = {
-  [SUBJECT_KEY_ID] = "x509: subject key identifier incorrectly marked critical",
-  [AUTHORITY_KEY_ID] = "x509: authority key identifier incorrectly marked critical",
-  [AUTHORITY_INFORMATION] = "x509: authority info access incorrectly marked critical",
-}
-
-local curves = { ["P-224"] = true, ["P-256"] = true, ["P-384"] = true, ["P-521"] = true }
+--- A private key as crypto/x509 has it: the public half of an EC key is computed, whatever stands beside it.
+-- @tparam string form "PRIVATE KEY" (PKCS#8), "EC PRIVATE KEY" or "RSA PRIVATE KEY"
+-- @tparam string der
+-- @treturn[1] key
+-- @treturn[2] nil
+-- @treturn[2] ?string what Go says, where that is known
+function go.key(form, der)
+  if kind.label(der) ~= form then
+    return nil
+  end
+  local fields, reason = strict.fields(der), nil
+  local algorithm = form == "PRIVATE KEY" and fields and fields[2] and strict.elements(fields[2].whole)
+  if form == "EC PRIVATE KEY" then
+    der, reason = strict.private_half(fields)
+  elseif algorithm and algorithm[1] and algorithm[1].whole == strict.EC_KEY then
+    local inner = strict.octets(fields[3])
+    der, reason = strict.private_half(inner and strict.fields(inner), algorithm[2] and algorithm[2].whole)
+    form = "EC PRIVATE KEY"
+    reason = reason and "x509: failed to parse EC private key embedded in PKCS#8: " .. reason
+  end
+  local key = der and core.key.parse(core.pem.encode(form, der))
+  if not key or not key:is_private() then
+    return nil, reason
+  end
+  return key
+end
 
 --- The blocks that Go finds.
 -- @tparam string text
@@ -50,32 +70,6 @@ function go.blocks(text)
   return blocks
 end
 
--- What crypto/x509 refuses of what libcrypto reads; in the order in which it looks.
-local refusals = {
-  function(view)
-    return view.certificate:serial():sub(1, 1) == "-" and "x509: negative serial number"
-  end,
-  function(view)
-    return view.key and view.key:type() == "ec" and not curves[view.key:curve()] and "x509: unsupported elliptic curve"
-  end,
-  function(view)
-    local seen = {}
-    for _, extension in ipairs(view.extensions) do
-      if seen[extension.oid] then
-        return ('x509: certificate contains duplicate extension with OID "%s"'):format(extension.oid)
-      end
-      seen[extension.oid] = true
-    end
-  end,
-  function(view)
-    for _, extension in ipairs(view.extensions) do
-      if extension.critical and never_critical[extension.oid] then
-        return never_critical[extension.oid]
-      end
-    end
-  end,
-}
-
 local function set(words)
   if not words then
     return nil
@@ -87,7 +81,7 @@ local function set(words)
   return members
 end
 
--- Attributes that libcrypto reads and a damaged one, which it does not.
+-- What the path validation asks for.
 local function fields(view)
   local certificate = view.certificate
   local constraints = certificate:basic_constraints()
@@ -133,14 +127,26 @@ function go.certificate(der)
   view.common_name = subject.CN
   view.key = certificate:public_key()
   view.key_der = view.key and view.key:der()
-  for _, refusal in ipairs(refusals) do
-    local reason = refusal(view)
-    if reason then
-      return nil, reason
-    end
+  local reason = strict.refusal(view)
+  if reason then
+    return nil, reason ~= "" and reason or nil
   end
   fields(view)
   return view
+end
+
+--- A CRL as crypto/x509 has it.
+-- @tparam string der
+-- @treturn[1] crl
+-- @treturn[2] nil
+-- @treturn[2] ?string what Go says, where that is known
+function go.crl(der)
+  local crl = core.crl.parse(der)
+  local reason = crl and strict.crl_refusal(der)
+  if crl and not reason then
+    return crl
+  end
+  return nil, reason ~= "" and reason or nil
 end
 
 --- What an x509.CertPool takes of a text: whole certificates of the right label, without headers, each once. All else

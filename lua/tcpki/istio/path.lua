@@ -149,7 +149,7 @@ local function build(search, chain)
       if search.signatures > SIGNATURES then
         return nil, "x509: signature check attempts limit reached while verifying certificate chain"
       end
-      if not repeated(parent, chain) then
+      if parent.key and not repeated(parent, chain) then
         local reason = signature_fault(view, parent)
         if not reason then
           reason = invalid(parent, role, #chain, search.now)
