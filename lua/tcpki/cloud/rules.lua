@@ -323,7 +323,7 @@ for place, rule in ipairs(rules) do
 end
 rules.by_code = by_code
 
---- What follows from a finding, by its kind, as a sentence.
+-- What follows from a finding, by its kind, as a sentence.
 rules.kinds = {
   refused = "Temporal Cloud refuses this",
   documented = "against Temporal Cloud's documentation; that it refuses this is not known",
@@ -331,7 +331,7 @@ rules.kinds = {
   advice = "no rule of Temporal Cloud's documentation, but unwise",
 }
 
---- The numbers of the documentation.
+-- The numbers of the documentation.
 rules.limits = {
   certificates = 16,
   old_certificates = 25, -- the text of August 2022 (documentation, pull request 1410)
@@ -340,7 +340,7 @@ rules.limits = {
   rsa_bits = 2048,
 }
 
---- How many days before its end a certificate is reported, where the caller does not say. A third of its lifetime where
+-- How many days before its end a certificate is reported, where the caller does not say. A third of its lifetime where
 -- that is less.
 rules.SOON_DAYS = 30
 
