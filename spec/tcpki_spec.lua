@@ -7,6 +7,7 @@ describe("tcpki", function()
   it("gathers the rooms, each of which is a module of its own", function()
     for _, name in ipairs {
       "authority", "bundle", "certificate", "chain", "crl", "csr", "fault", "file", "key", "pem",
+      "pkcs12",
     } do
       assert.is_table(tcpki[name])
       assert.is_true(rawequal(tcpki[name], require("tcpki." .. name)))

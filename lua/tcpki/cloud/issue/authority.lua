@@ -198,7 +198,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `already_exists`, …
 function methods:write(directory, given)
-  options.expect("authority:write", "directory", directory, "string")
+  files.expect_directory("authority:write", directory)
   given = options.check("authority:write", given, {
     passphrase = "string|function", passphrase_file = "string", passphrase_env = "string", overwrite = "boolean",
   })
@@ -259,6 +259,7 @@ return function(given)
     return load(given.certificate_path, given.key_path, given)
   end
   if given.directory then
+    files.expect_directory(WHERE, given.directory)
     return from_directory(given)
   end
   if not given.company then

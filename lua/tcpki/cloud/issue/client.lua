@@ -178,7 +178,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `already_exists`, …
 function methods:write(directory, given)
-  options.expect("client:write", "directory", directory, "string")
+  files.expect_directory("client:write", directory)
   given = options.check("client:write", given, { overwrite = "boolean", pfx = "boolean|table" })
   if given.pfx and not self.key then
     return fault.fail {

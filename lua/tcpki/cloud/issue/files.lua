@@ -15,6 +15,15 @@ function files.path(directory, name)
   return directory:find "/$" and directory .. name or directory .. "/" .. name
 end
 
+--- Throws where no directory is named.
+-- @tparam string where the function, for the message
+-- @param directory
+function files.expect_directory(where, directory)
+  if type(directory) ~= "string" or directory == "" or directory:find "\0" then
+    error(("%s: directory must be a path, not %s"):format(where, directory == "" and "empty" or type(directory)), 3)
+  end
+end
+
 --- Sees that a directory is there; its parent has to be.
 -- @tparam string directory
 -- @treturn[1] boolean true
