@@ -1,6 +1,5 @@
---- The rules on a bundle of CA certificates, before it is uploaded.
+--- `tcpki.cloud.check_bundle`: the rules on a bundle of CA certificates, before it is uploaded.
 -- @module tcpki.cloud.check.bundle
--- @local
 
 local bundle = require "tcpki.bundle"
 local certificate = require "tcpki.cloud.check.certificate"
