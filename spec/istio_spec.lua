@@ -254,6 +254,31 @@ describe("the CA files of Istio's makefiles", function()
     assert.equal(cluster.certificate:pem(), temporary.content(directory:path "east/ca-cert.pem"))
   end)
 
+  it("are those of one writer where two write at once", function()
+    local code = ([[
+      local istio = require "tcpki.istio"
+      local root = assert(istio.root { key = { type = "ec" } })
+      local cluster = assert(istio.cluster(root, "east", { key = { type = "ec" } }))
+      local ok, err = cluster:write(%q)
+      print(ok and cluster.certificate:fingerprint() or err.code)]]):format(directory.root)
+    for _ = 1, 5 do
+      local handles, said = {}, {}
+      for i = 1, 4 do
+        handles[i] = assert(io.popen("exec 2>&1 </dev/null; " .. child.command(code)))
+      end
+      for i, handle in ipairs(handles) do
+        said[i] = handle:read "l"
+        handle:close()
+      end
+      table.sort(said, function(a, b) return #a > #b end)
+      assert.same({ "already_exists", "already_exists", "already_exists" }, { table.unpack(said, 2) })
+      assert.is_true(istio.check(directory:path "east").ok)
+      assert.equal(said[1], core.certificate.read(directory:path "east/ca-cert.pem"):fingerprint())
+      assert.same({ "east" }, directory:names())
+      assert(os.execute("rm -r " .. directory:path "east"))
+    end
+  end)
+
   it("leave nothing behind where they cannot be written", function()
     expect.fault("not_found", cluster:write(directory:path "a/b"))
     expect.fault("not_found", root:write(directory:path "a/b"))
