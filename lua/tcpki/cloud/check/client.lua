@@ -1,4 +1,5 @@
---- `tcpki.cloud.check_client` and `check_clients`: the rules on a client: its leaf, its chain, its key, and whether the namespace lets it in.
+--- `tcpki.cloud.check_client` and `check_clients`: the rules on a client, its leaf, chain and key, and whether the
+-- namespace lets it in.
 -- @module tcpki.cloud.check.client
 
 local accepted = require "tcpki.cloud.check.accepted"
