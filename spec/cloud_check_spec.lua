@@ -544,6 +544,11 @@ subjectKeyIdentifier = hash
       assert.equal("holds_key", codes(check(leaf(ca):pem() .. cloud.key:pem())))
     end)
 
+    it("takes a leaf that is its own root for one certificate, not for two of one name", function()
+      local own = root { key_usage = { "digital_signature", "key_cert_sign" } }
+      assert.equal("leaf_is_authority", codes(check(own, { accepted = assert(bundle.new { own }) })))
+    end)
+
     it("judges the key: the right one, in a form that the SDKs read", function()
       local one = leaf(ca)
       local function with(given) return check(one, { key = given }) end

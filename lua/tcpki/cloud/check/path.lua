@@ -66,7 +66,7 @@ local function check_names(state, path)
     local before = seen[one.name_key]
     if not before then
       seen[one.name_key] = one
-    elseif before ~= one then
+    elseif before.certificate ~= one.certificate then
       local add = adder(state, before, before == leaf and 0 or depth - 2)
       if before == leaf or not state.judged_names[before] then
         state.judged_names[before] = before ~= leaf
