@@ -23,7 +23,15 @@ local function frontend()
   })
 end
 
-local running = frontend()
+local filters = assert(require "tcpki.cloud.filters".new { { common_name = "work*", organization = "Acme" } })
+local function cloud_frontend()
+  return assert(probe.frontend {
+    certificate = server.chain:pem(), key = server.key:pem(),
+    cloud = { payments = { accepted = root, filters = filters }, orders = { accepted = root } },
+  })
+end
+
+local running, cloud = frontend(), cloud_frontend()
 
 local function run(settings)
   settings.timeout = 10
@@ -47,6 +55,10 @@ local cases = {
     if result.cause ~= "key_mismatch" then error(tostring(result), 0) end
   end },
   { "probe.frontend", function() frontend():close() end },
+  { "probe.frontend in Cloud mode", function() cloud_frontend():close() end },
+  { "frontend:reload in Cloud mode", function()
+    assert(cloud:reload { cloud = { payments = { accepted = root }, orders = { filters = filters } } })
+  end },
 }
 
 function cases.live()
