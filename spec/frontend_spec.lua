@@ -406,7 +406,7 @@ describe("the embedded frontend as Temporal Cloud", function()
     throws("option 'filters' must be tcpki.cloud.filters, not table",
       { cloud = { payments = { accepted = accepted, filters = { { common_name = "x" } } } } })
     throws("from the names of namespaces", { cloud = { { accepted = accepted } } })
-    throws("must be table, not string", { cloud = { payments = "accepted" } })
+    throws("cloud%[\"payments\"%] must be a table of options, not string", { cloud = { payments = "accepted" } })
     throws("pass accepted or accepted_path", { cloud = { payments = { accepted = accepted, accepted_path = "x" } } })
     throws("pass cloud or client_ca", { cloud = { payments = { accepted = accepted } }, client_ca = accepted })
     throws("pass cloud or namespaces", { cloud = { payments = { accepted = accepted } }, namespaces = { "payments" } })

@@ -40,7 +40,9 @@ function cloud.check(where, given, whole, level)
       error(("%s: 'cloud' must be a table from the names of namespaces to their options"):format(where), level)
     end
     local place = ("%s: cloud[%q]"):format(where, name)
-    options.expect(place, "it", namespace, "table")
+    if type(namespace) ~= "table" then
+      error(("%s must be a table of options, not %s"):format(place, type(namespace)), level)
+    end
     options.check(place, namespace, namespace_options, level + 1)
     options.exclude(place, namespace, { { "accepted", "accepted_path" } }, level + 1)
     if whole and not namespace.accepted and not namespace.accepted_path then
