@@ -172,7 +172,7 @@ test-istio:  ## the specs that need Istio's own module (builds it once, with Go)
 	$(call need,build probe test)
 	$(AGAIN) build
 	@tools/counterparts istiod >/dev/null
-	$(BUSTED) --run=istio
+	$(BUSTED) --run=istio $(wildcard spec/istio_*_spec.lua)
 
 test-readers:  ## what real readers make of mangled PEM, beside our verdicts (ALL=yes: every pair)
 	$(call need,build probe test readers)
