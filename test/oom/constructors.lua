@@ -81,6 +81,7 @@ local cases = {
   { "pem.scan", function() assert(tcpki.pem.scan(encrypted_pem .. chain_pem)) end },
   { "pem.blocks", function() assert(tcpki.pem.blocks(chain_pem)) end },
   { "pem.lint", function() assert(tcpki.pem.lint(bundle_pem:gsub("\n", "\\n"), { expect = "chain" })) end },
+  { "pem.verdicts", function() assert(tcpki.pem.verdicts((bundle_pem:gsub("\n", " \n")), { role = "roots" })) end },
   { "pem.repair", function() assert(tcpki.pem.repair((chain_pem:gsub("\n", "\r")))) end },
   { "bundle.parse", function() assert(tcpki.bundle.parse(bundle_pem)) end },
   { "bundle.new", function()

@@ -19,7 +19,7 @@ local function decode(digits)
   if digits == "" then
     return ""
   end
-  local parts = core.pem.scan("-----BEGIN X-----\n" .. digits .. "\n-----END X-----\n")
+  local parts = assert(core.pem.scan("-----BEGIN X-----\n" .. digits .. "\n-----END X-----\n"))
   return parts[1].der, parts[1].notes.stray_bits
 end
 

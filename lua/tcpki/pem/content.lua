@@ -8,6 +8,31 @@ local content = {}
 local methods = {}
 local metatable = { __index = methods }
 
+--- Calls a function, and gives the fault of memory that ran out inside of it, however deep: what a reader makes of
+-- bytes that could not be looked at is not known, and is not "nothing".
+-- @tparam function f
+-- @return[1] what it gives
+-- @treturn[2] nil
+-- @treturn[2] fault `out_of_memory`
+function content.guarded(f, ...)
+  local results = table.pack(pcall(f, ...))
+  if results[1] then
+    return table.unpack(results, 2, results.n)
+  elseif type(results[2]) == "table" and results[2].code == "out_of_memory" then
+    return nil, results[2]
+  end
+  error(results[2], 0)
+end
+
+-- What a parser says of some bytes, or nil.
+local function parsed(parse, der)
+  local object, err = parse(der)
+  if not object and err.code == "out_of_memory" then
+    error(err, 0)
+  end
+  return object
+end
+
 -- Notes on a block that no reader minds.
 local plain_notes = { line_lf = true, line_crlf = true, end_unterminated = true, der_trailing = true }
 -- OpenSSL cuts longer lines; armour has at most 76.
@@ -86,7 +111,7 @@ function methods:certificate(der)
   local length = self.certificates[der]
   if length == nil then
     local first = first_of(der)
-    length = first and core.certificate.parse(first) and #first or false
+    length = first and parsed(core.certificate.parse, first) and #first or false
     self.certificates[der] = length
   end
   return length
@@ -97,7 +122,7 @@ end
 -- @treturn boolean
 function methods.is_crl(der)
   local first = first_of(der)
-  return first and core.crl.parse(first) and true or false
+  return first and parsed(core.crl.parse, first) and true or false
 end
 
 local function value(tag, bytes)
@@ -146,14 +171,14 @@ local function describe_key(der)
     return false
   end
   local _, version = kind.element(first, 1)
-  local parsed = core.key.parse(first)
-  local whole = parsed ~= nil
-  if not parsed and form == "pkcs8" then
+  local key = parsed(core.key.parse, first)
+  local whole = key ~= nil
+  if not key and form == "pkcs8" then
     local half = private_half(first)
-    parsed = half and core.key.parse(half)
+    key = half and parsed(core.key.parse, half)
   end
-  return parsed and {
-    length = #first, form = form, type = parsed:type(), whole = whole,
+  return key and {
+    length = #first, form = form, type = key:type(), whole = whole,
     right_version = first:find("^\2\1" .. right_versions[form], version) ~= nil,
   } or false
 end

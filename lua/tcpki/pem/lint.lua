@@ -226,16 +226,26 @@ local function lint_losses(result, text, parts, expect, fields)
     result:add(finding)
   end
   if not expect or expectations[expect][2] == "certificate" then
-    for _, loss in ipairs(losses.silent(text, expect == "bundle" and "roots" or "chain")) do
+    local silent, err = losses.silent(text, expect == "bundle" and "roots" or "chain")
+    if not silent then
+      return nil, err
+    end
+    for _, loss in ipairs(silent) do
       add { code = "silent_loss", severity = "error", line = loss.line, message = loss.message, who = loss.who,
         hint = "tcpki.pem.repair(text) writes what all of them read; tcpki.pem.verdicts(text) tells the rest" }
     end
   end
-  local refused = result.errors + result.warnings == 0 and losses.regained(text, parts)
-  if refused then
+  local refused, err = false, nil
+  if result.errors + result.warnings == 0 then
+    refused, err = losses.regained(text, parts)
+  end
+  if err then
+    return nil, err
+  elseif refused then
     add { code = "refused", severity = "error", line = refused.line, message = losses.sentence(refused),
       who = refused.who, hint = "write it in canonical form: tcpki.pem.repair(text)" }
   end
+  return result
 end
 
 local function describe(text, given, fields)
@@ -280,8 +290,7 @@ local function describe(text, given, fields)
     lint_bare(add, found.text, found.parts)
   end
   local result = collected:report(fields, moved)
-  lint_losses(result, text, found.parts, given.expect, fields)
-  return result
+  return lint_losses(result, text, found.parts, given.expect, fields)
 end
 
 local function check_options(where, given)

@@ -23,16 +23,12 @@ local function message_of(loss)
   return ("%s lost without an error by %s"):format(numbers, joined(loss.readers))
 end
 
---- The certificates that are lost in silence, those together that the same readers lose.
--- @tparam string text
--- @tparam string role "chain" or "roots"
--- @treturn {table,...} `{ numbers =, readers =, who =, line = (of the first), message = }`
-function losses.silent(text, role)
+local function silent(text, role)
   local list = {}
   if content.describe(text):is_plain() then
     return list
   end
-  local given = verdicts(text, { role = role })
+  local given = assert(verdicts(text, { role = role }))
   local by_number = {}
   for _, verdict in ipairs(given:silent_losses()) do
     for _, number in ipairs(verdict.lost) do
@@ -61,34 +57,42 @@ function losses.silent(text, role)
   return list
 end
 
+--- The certificates that are lost in silence, those together that the same readers lose.
+-- @tparam string text
+-- @tparam string role "chain" or "roots"
+-- @treturn[1] {table,...} `{ numbers =, readers =, who =, line = (of the first), message = }`
+-- @treturn[2] nil
+-- @treturn[2] fault `out_of_memory`
+function losses.silent(text, role)
+  return content.guarded(silent, text, role)
+end
+
 -- No client of a Temporal service reads PEM with these; they mind comments that the others pass over.
 local strangers = { jdk = true, python_cadata = true }
 
--- The blocks in the form that every reader takes.
-local function canonical(parts)
+-- The blocks in the form that every reader takes; headers belong to what they stand before.
+local function canonical(text, parts)
   local blocks = {}
   for _, part in ipairs(parts) do
-    if part.der and #part.der > 0 and not part.headers then
+    if part.headers then
+      blocks[#blocks + 1] = text:sub(part.first, part.last)
+    elseif part.der and #part.der > 0 then
       blocks[#blocks + 1] = core.pem.encode(part.label, part.der)
     end
   end
   return table.concat(blocks)
 end
 
---- What a client of a Temporal service does not read in a text and would in its canonical form.
--- @tparam string text
--- @tparam table parts of the scanner
--- @treturn ?table nil where nothing would be gained; `{ reader =, who =, reason =, line = }` of the first that gains
-function losses.regained(text, parts)
+local function regained(text, parts)
   if content.describe(text):is_plain() then
-    return nil
+    return false
   end
   local better
   for _, role in ipairs { "chain", "roots", "key" } do
-    local before = verdicts(text, { role = role })
+    local before = assert(verdicts(text, { role = role }))
     if #before.held > 0 and not before.ok then
-      better = better or canonical(parts)
-      local after = verdicts(better, { role = role })
+      better = better or canonical(text, parts)
+      local after = assert(verdicts(better, { role = role }))
       for i, verdict in ipairs(before) do
         local gains = #after.held == #before.held and #after[i].lost < #verdict.lost
         if gains and not strangers[verdict.reader] then
@@ -98,13 +102,25 @@ function losses.regained(text, parts)
       end
     end
   end
+  return false
+end
+
+--- What a client of a Temporal service does not read in a text and would in its canonical form.
+-- @tparam string text
+-- @tparam table parts of the scanner
+-- @treturn[1] table|boolean false where nothing would be gained; `{ reader =, who =, reason =, line = }` of the first
+-- that gains
+-- @treturn[2] nil
+-- @treturn[2] fault `out_of_memory`
+function losses.regained(text, parts)
+  return content.guarded(regained, text, parts)
 end
 
 --- Says it.
--- @tparam table regained of `regained`
+-- @tparam table gain of `regained`
 -- @treturn string
-function losses.sentence(regained)
-  return ("%s would not read it%s"):format(regained.reader, regained.reason and ": " .. regained.reason or "")
+function losses.sentence(gain)
+  return ("%s would not read it%s"):format(gain.reader, gain.reason and ": " .. gain.reason or "")
 end
 
 return losses

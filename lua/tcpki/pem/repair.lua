@@ -201,8 +201,10 @@ return function(text)
     nul = part.notes.nul
   end
   if not dirty then
-    local regained = losses.regained(text, parts)
-    if not regained then
+    local regained, failed = losses.regained(text, parts)
+    if failed then
+      return nil, failed
+    elseif not regained then
       return text, {}
     end
     changes[#changes + 1] = { line = regained.line, code = "rewritten", message = losses.sentence(regained) }

@@ -231,20 +231,10 @@ end
 
 -- ---- all of them -----------------------------------------------------------------------------
 
---- What each reader makes of a text.
--- @tparam string text
--- @tparam[opt] table given `role`: what the text is to be, "chain" (of the party itself), "roots" (to be trusted) or
--- "key"; without it "key" for a text that holds keys and no certificate, else "chain"
--- @treturn verdicts
-return function(text, given)
-  options.expect("tcpki.pem.verdicts", "text", text, "string")
-  given = options.check("tcpki.pem.verdicts", given, { role = "string" })
-  if given.role and not roles[given.role] then
-    error(("tcpki.pem.verdicts: option 'role' is '%s' (known: chain, key, roots)"):format(given.role), 2)
-  end
+local function all_of(text, role)
   local described = content.describe(text)
   local families = held_in(described)
-  local role = given.role or (#families.key > 0 and #families.certificate == 0 and "key" or "chain")
+  role = role or (#families.key > 0 and #families.certificate == 0 and "key" or "chain")
   local held = families[roles[role]]
   local claim, found = claims(described, held, role)
   local results = {}
@@ -273,4 +263,20 @@ return function(text, given)
     self.held[i] = { line = object.line, first = object.first, label = object.label }
   end
   return self
+end
+
+--- What each reader makes of a text.
+-- @tparam string text
+-- @tparam[opt] table given `role`: what the text is to be, "chain" (of the party itself), "roots" (to be trusted) or
+-- "key"; without it "key" for a text that holds keys and no certificate, else "chain"
+-- @treturn[1] verdicts
+-- @treturn[2] nil
+-- @treturn[2] fault `out_of_memory`
+return function(text, given)
+  options.expect("tcpki.pem.verdicts", "text", text, "string")
+  given = options.check("tcpki.pem.verdicts", given, { role = "string" })
+  if given.role and not roles[given.role] then
+    error(("tcpki.pem.verdicts: option 'role' is '%s' (known: chain, key, roots)"):format(given.role), 2)
+  end
+  return content.guarded(all_of, text, given.role)
 end
