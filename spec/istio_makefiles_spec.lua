@@ -16,7 +16,8 @@ describe("Istio's own makefiles #istio", function()
 
   setup(function()
     directory = temporary.directory()
-    local module = run "cd test/istio && go list -m -f '{{.Dir}}' istio.io/istio":match "^(.-)\n"
+    local module = run "cd test/istio && go mod download istio.io/istio && go list -m -f '{{.Dir}}' istio.io/istio"
+      :match "([^\n]+)\n$"
     run(("cd %s && make -f %s/tools/certs/Makefile.selfsigned.mk root-ca east-cacerts shop-certs"):format(
       directory.root, module))
   end)
