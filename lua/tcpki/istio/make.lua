@@ -5,7 +5,6 @@
 -- may sign CRLs, their key usage is that of a CA and nothing else (RFC 3279 wants no keyEncipherment beside it), and
 -- no certificate outlives its issuer.
 -- @module tcpki.istio
--- @local
 
 local authority = require "tcpki.authority"
 local bundle = require "tcpki.bundle"
@@ -84,6 +83,7 @@ local root_options = {
 }
 
 --- Makes a root for clusters to share.
+-- @function root
 -- @tparam[opt] table given `key` (a private key, or options for `tcpki.key.generate`; RSA with 4096 bits by default, as
 -- in the makefiles; `{ type = "ec" }` is much faster), `organization` ("Istio"), `common_name` ("Root CA") or
 -- `subject`, `days` (3650), `not_before`, `not_after`
@@ -107,6 +107,7 @@ function make.root(given)
 end
 
 --- Takes up the root that `root:write` or the makefiles wrote: root-cert.pem and root-key.pem.
+-- @function load
 -- @tparam string directory
 -- @tparam[opt] table given `crl` (the last CRL of the root: number and entries are carried on)
 -- @treturn[1] root
@@ -169,6 +170,7 @@ local cluster_options = {
 }
 
 --- Makes the CA of a cluster: an intermediate below a root.
+-- @function cluster
 -- @tparam root root as of `root` or `load`
 -- @tparam string name of the cluster: its directory, and L in the subject
 -- @tparam[opt] table given as for `root` (`common_name` is "Intermediate CA"; `days` 3650, but never beyond the root),

@@ -6,7 +6,6 @@
 -- A running istiod takes another root-cert.pem only with ISTIO_MULTIROOT_MESH=true, and only where one of the two
 -- texts contains the other: up to Istio 1.30 byte by byte, from 1.31 certificate by certificate.
 -- @module tcpki.istio
--- @local
 
 local fault = require "tcpki.fault"
 local go = require "tcpki.istio.go"

@@ -1,6 +1,5 @@
 --- The Secret that istiod mounts.
 -- @module tcpki.istio
--- @local
 
 local fault = require "tcpki.fault"
 local file = require "tcpki.file"
