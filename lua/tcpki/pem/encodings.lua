@@ -88,17 +88,20 @@ local simple = { n = "\n", r = "\r", t = "\t", b = "\b", f = "\f", ["/"] = "/", 
 -- @tparam string body what stands between the quotes
 -- @treturn ?string nil where it has what is no escape
 function encodings.json(body)
-  local certain, high = true, nil
+  local certain = true
+  local high, behind -- the first half of a pair of surrogates, and where the other half must stand
   -- In one pass: what an escaped backslash stands before is no escape.
-  local text = body:gsub("\\(u?)(.?)(%x?%x?%x?)", function(u, first, rest)
+  local text = body:gsub("()\\(u?)(.?)(%x?%x?%x?)", function(at, u, first, rest)
     local code = u == "u" and #rest == 3 and first:find "%x" and tonumber(first .. rest, 16)
+    local low = code and code >= 0xdc00 and code <= 0xdfff
     if high then
-      code = code and code >= 0xdc00 and code <= 0xdfff and 0x10000 + ((high - 0xd800) << 10) + (code - 0xdc00)
+      code = low and at == behind and 0x10000 + ((high - 0xd800) << 10) + (code - 0xdc00)
       high = nil
+      certain = certain and code
     elseif code and code >= 0xd800 and code <= 0xdbff then
-      high = code
+      high, behind = code, at + #"\\uXXXX"
       return ""
-    elseif code and code >= 0xdc00 and code <= 0xdfff then
+    elseif low then
       code = nil
     end
     if code then

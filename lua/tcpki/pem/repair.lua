@@ -53,8 +53,8 @@ local function mend_block(part, changes)
   end
   if part.headers then
     if part.headers:find "ENCRYPTED" then
-      if kind.family(part.label) ~= "key" then
-        return uncertain(part, "headers", "the headers say that the block is encrypted, and it is no key")
+      if kind.family(part.label) ~= "key" or kind.label(part.der) then
+        return uncertain(part, "headers", "the headers say that the block is encrypted, and it is not")
       end
       return true, changed
     end
@@ -98,7 +98,7 @@ end
 local function with_headers(part)
   local pem = core.pem.encode(part.label, part.der)
   local first, rest = pem:match "^([^\n]+\n)(.*)$"
-  return first .. part.headers:gsub("\r\n?", "\n") .. "\n\n" .. rest
+  return first .. part.headers:gsub("[\r\n]+", "\n") .. "\n\n" .. rest
 end
 
 -- The bytes of base64 without armour: whole groups, each of which may end with padding.
@@ -106,10 +106,11 @@ local function from_base64(text)
   local digits = text:gsub("%s", "")
   local bytes = {}
   for group in digits:gmatch "[^=]+=*" do
-    bytes[#bytes + 1] = encodings.base64(group)
-    if not bytes[#bytes] or #group % 4 ~= 0 then
+    local piece = #group % 4 == 0 and encodings.base64(group)
+    if not piece then
       return nil
     end
+    bytes[#bytes + 1] = piece
   end
   return table.concat(bytes)
 end
