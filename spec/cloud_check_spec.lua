@@ -549,6 +549,18 @@ subjectKeyIdentifier = hash
       assert.equal("leaf_is_authority", codes(check(own, { accepted = assert(bundle.new { own }) })))
     end)
 
+    it("goes by the best certificate of a CA that was renewed with its key", function()
+      local old = root { not_before = now - 900 * DAY, not_after = now - DAY }
+      local fresh = root { not_after = now + 2000 * DAY }
+      for _, both in ipairs { { old, fresh, ca }, { ca, fresh, old }, { fresh, ca, old } } do
+        assert.equal("", codes(check(leaf(ca), { accepted = assert(bundle.new(both)) })))
+      end
+      -- clients still send the old one
+      assert.equal("", codes(check(leaf(ca):pem() .. old:pem(), { accepted = assert(bundle.new { ca }) })))
+      local report = check(leaf(ca):pem() .. old:pem(), { accepted = assert(bundle.new { old }) })
+      assert.equal("outlives_issuer expired", codes(report))
+    end)
+
     it("judges the key: the right one, in a form that the SDKs read", function()
       local one = leaf(ca)
       local function with(given) return check(one, { key = given }) end

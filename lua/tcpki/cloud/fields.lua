@@ -2,6 +2,8 @@
 -- @module tcpki.cloud.fields
 -- @local
 
+local pattern = require "tcpki.cloud.pattern"
+
 -- As the documentation of Temporal Cloud lists them. `word` is the name in JSON, `flag` that of `temporal cloud`,
 -- `attribute` the field of the subject.
 local fields = {
@@ -24,21 +26,9 @@ end
 
 local named_types = { dns = true, email = true, uri = true, ip = true }
 
--- The values that a certificate has of a field.
-local function values_of(certificate, field)
+-- The values of a field among the entries of a name, or of the alternative names.
+local function values_of(entries, field)
   local values = {}
-  local entries, err
-  if field.attribute then
-    entries, err = certificate:subject()
-  else
-    entries, err = certificate:subject_alt_names()
-    if not entries and not err then
-      return values
-    end
-  end
-  if not entries then
-    return nil, err
-  end
   for _, entry in ipairs(entries) do
     if entry.type == field.attribute or (not field.attribute and named_types[entry.type]) then
       values[#values + 1] = entry.value
@@ -47,17 +37,30 @@ local function values_of(certificate, field)
   return values
 end
 
---- A function from a field to its values that reads each field of a certificate once.
+--- A function from a field to its values, and to the same in small letters, that reads a certificate once: a thousand
+-- certificates are held against 25 filters.
 -- @tparam certificate certificate
 -- @treturn function
 function fields.reader(certificate)
-  local read = {}
+  local read, folded, subject = {}, {}, nil
   return function(field)
-    local err
     if not read[field] then
-      read[field], err = values_of(certificate, field)
+      local entries, err = subject, nil
+      if not field.attribute then
+        entries, err = certificate:subject_alt_names()
+      elseif not entries then
+        entries, err = certificate:subject()
+        subject = entries
+      end
+      if err then
+        return nil, err
+      end
+      read[field], folded[field] = values_of(entries or {}, field), {}
+      for i, value in ipairs(read[field]) do
+        folded[field][i] = pattern.fold(value)
+      end
     end
-    return read[field], err
+    return read[field], folded[field]
   end
 end
 

@@ -255,13 +255,13 @@ end
 
 local function match(patterns, read)
   for _, condition in ipairs(patterns) do
-    local values, err = read(condition.field)
+    local values, folded = read(condition.field)
     if not values then
-      return nil, err
+      return nil, folded
     end
     local found = false
-    for _, value in ipairs(values) do
-      found = found or pattern.fits(condition.pattern, value)
+    for _, text in ipairs(folded) do
+      found = found or pattern.fits(condition.pattern, text)
     end
     if not found then
       return false
@@ -311,14 +311,14 @@ function methods:explain(leaf)
   for number, patterns in ipairs(self.compiled) do
     local row = { matches = true, fields = {} }
     for _, condition in ipairs(patterns) do
-      local values, err = read(condition.field)
+      local values, folded = read(condition.field)
       if not values then
-        return nil, err
+        return nil, folded
       end
       local field = { field = condition.field.name, word = condition.field.word, wanted = condition.wanted,
         had = values, matches = false }
-      for _, value in ipairs(values) do
-        field.matches = field.matches or pattern.fits(condition.pattern, value)
+      for _, text in ipairs(folded) do
+        field.matches = field.matches or pattern.fits(condition.pattern, text)
       end
       if not field.matches then
         row.matches = false

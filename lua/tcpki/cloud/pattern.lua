@@ -49,10 +49,10 @@ end
 
 --- Whether a value of a certificate fits.
 -- @tparam table compiled
--- @tparam string value
+-- @tparam string text the value, folded
 -- @treturn boolean
-function pattern.fits(compiled, value)
-  local text, wanted = pattern.fold(value), compiled.text
+function pattern.fits(compiled, text)
+  local wanted = compiled.text
   if compiled.kind == "whole" then
     return text == wanted
   elseif compiled.kind == "prefix" then

@@ -32,7 +32,7 @@ function accepted.of(bundle, at)
   if not store then
     return nil, err
   end
-  local self = setmetatable({ store = store, at = at, issuers = {} }, metatable)
+  local self = setmetatable({ store = store, at = at, now = at or os.time(), issuers = {} }, metatable)
   for i, one in ipairs(bundle) do
     self[i] = facts.of(one)
     self[i].accepted = i
@@ -52,13 +52,28 @@ function methods:verify(certificates)
   }
 end
 
+-- Whether one of two certificates of the same CA is the better: valid, and for longer.
+local function is_better(self, one, other)
+  local function is_valid(each)
+    return not each.damage and each.not_before <= self.now and self.now <= each.not_after
+  end
+  if is_valid(one) ~= is_valid(other) then
+    return is_valid(one)
+  end
+  return not one.damage and not other.damage and one.not_after > other.not_after
+end
+
 -- The certificate of the bundle that issued one; those with the very bytes of the name before those that are only the
 -- same for OpenSSL.
 local function find_issuer(self, one)
+  local best
   for _, other in ipairs(self.by_bytes[one.issuer_der] or {}) do
-    if one.certificate:issued_by(other.certificate) then
-      return other
+    if one.certificate:issued_by(other.certificate) and not (best and is_better(self, best, other)) then
+      best = other
     end
+  end
+  if best then
+    return best
   end
   for _, other in ipairs(self) do
     if other.subject_der ~= one.issuer_der and one.certificate:issued_by(other.certificate) then

@@ -36,24 +36,30 @@ local function authority_facts(state, one)
   return known
 end
 
--- From the leaf upwards: the chain as it was given, then what the accepted bundle has above it.
-local function path_of(state, leaf, certificates)
-  local path = { leaf }
-  for i = 2, #certificates do
-    path[i] = authority_facts(state, certificates[i])
+-- The next certificate of a path: what was sent, unless the accepted bundle has another one of that name which issued
+-- the last one as well, such as a CA that was renewed and whose old certificate clients still send.
+local function above(state, path, certificates)
+  local last, all = path[#path], state.accepted
+  local sent = certificates and certificates[#path + 1]
+  sent = sent and authority_facts(state, sent)
+  if sent and not (all and not sent.accepted and all.by_bytes[last.issuer_der]) then
+    return sent, true
+  elseif sent then
+    local issuer = all:issuer_of(last)
+    return issuer or sent, not issuer
+  elseif all then
+    return #path == 1 and state.verified and all:issuer_of_verified(last) or all:issuer_of(last)
   end
-  local last = path[#path]
-  if state.accepted then
-    local seen = {}
-    repeat
-      seen[last] = true
-      local above = #path == 1 and state.verified and state.accepted:issuer_of_verified(last)
-        or state.accepted:issuer_of(last)
-      if above and not seen[above] then
-        path[#path + 1] = above
-      end
-      last = above
-    until not last or seen[last]
+end
+
+-- From the leaf upwards: the chain as it was sent, then what the accepted bundle has above it.
+local function path_of(state, leaf, certificates)
+  local path, seen = { leaf }, { [leaf] = true }
+  local one, is_sent = above(state, path, certificates)
+  while one and (is_sent or not seen[one]) do
+    seen[one] = true
+    path[#path + 1] = one
+    one, is_sent = above(state, path, is_sent and certificates or nil)
   end
   return path
 end
@@ -95,11 +101,11 @@ end
 
 local function check_bytes(state, path)
   for depth = 1, #path - 1 do
-    local one, above = path[depth], path[depth + 1]
-    if one.issuer_der ~= above.subject_der and (depth == 1 or not state.judged_bytes[one])
-      and one.certificate:issued_by(above.certificate) then
+    local one, issuer = path[depth], path[depth + 1]
+    if one.issuer_der ~= issuer.subject_der and (depth == 1 or not state.judged_bytes[one])
+      and one.certificate:issued_by(issuer.certificate) then
       state.judged_bytes[one] = depth > 1
-      adder(state, one, depth - 1)("names_encoded_differently", { issuer = above.subject })
+      adder(state, one, depth - 1)("names_encoded_differently", { issuer = issuer.subject })
     end
   end
 end
