@@ -227,7 +227,7 @@ asan:  ## the suite under ASan, UBSan and LSan
 stress:  ## the suite with a full collection at every line of ours
 	$(call need,build probe test)
 	$(AGAIN) build PROBE=yes
-	$(BUSTED) --run=stress
+	$(PATHS) tools/stress
 
 oom:  ## every allocation made to fail, one after the other
 	$(call need,build probe test)
