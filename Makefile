@@ -178,7 +178,7 @@ test-readers:  ## what real readers make of mangled PEM, beside our verdicts (AL
 	$(call need,build probe test readers)
 	$(AGAIN) build PROBE=yes
 	@tools/counterparts readers >/dev/null
-	@READERS_ALL=$(ALL) $(BUSTED) --run=readers
+	@READERS_ALL=$(ALL) $(BUSTED) --run=readers spec/readers_spec.lua
 
 test-producers:  ## certificates of other makers before us, and ours before linters and verifiers
 	$(call need,build probe test producers)
