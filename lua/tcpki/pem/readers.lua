@@ -18,7 +18,6 @@
 --    `header_room`: up to so many bytes count as none; `encrypted`: "refused" where a Proc-Type is;
 --  * `fault`: what a fault does: "refuses" everything, "ends" the reading in silence with what there is, "skips" the
 --    block; `quietly`: codes of faults that end it though others refuse;
---  * `unfit`: the same for a wanted block whose bytes are not as they must be, where it differs;
 --  * `nothing`: "accepted" where no object at all is no error;
 --  * `first_only`: the first object ends the reading; `whole_text`: but what follows is read for faults;
 --  * of keys: `trailing` and `versions`, the forms (pkcs8, pkcs1, sec1) in which bytes after the DER, or a version

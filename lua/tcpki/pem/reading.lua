@@ -60,10 +60,7 @@ local function judged(content, block, role, count)
   local wanted = is_wanted(role.takes[math.min(count + 1, #role.takes)], block.label)
   if not wanted then
     local fine, code = checked(content, block, role.checks)
-    if fine then
-      return nil
-    end
-    return nil, code
+    return nil, not fine and code or nil, role.fault
   end
   if #block.headers > (role.header_room or 0) and role.headers then
     return nil, "headers", role.headers == "skipped" and "skips" or role.fault
@@ -72,7 +69,7 @@ local function judged(content, block, role, count)
   end
   local der = fit(content, block.der, wanted, role)
   if not der then
-    return nil, "der", role.unfit or role.fault
+    return nil, "der", role.fault
   end
   return { der = der, at = block.at }
 end
@@ -90,11 +87,11 @@ local function try(content, next_block, role)
       if not (role.first_only and #objects == 1) then
         object, code, does = judged(content, block, role, #objects)
         fault = code and { code = code, at = block.at }
-        does = does or role.fault
       end
     elseif not fault then
       return objects
     else
+      -- a NUL at the start of a line is the end of a file, but not for what looks on behind every fault
       does = role.quietly and role.quietly[fault.code] and "ends"
         or fault.code == "nul" and role.fault ~= "skips" and "ends" or role.fault
     end
