@@ -30,7 +30,7 @@ end
 
 -- Whether it looks like the certificate of a client, put there by mistake, and not like a CA that was made badly.
 local function is_leaf(one)
-  return not one:is_authority() and not one.usages.key_cert_sign and not one:is_self_issued()
+  return not one:is_authority() and not one:has_usage "key_cert_sign" and not one:is_self_issued()
 end
 
 -- Who may have issued a certificate of the bundle, and why it is missing where nobody did.

@@ -13,11 +13,17 @@ local digests = { SHA256 = true, SHA384 = true, SHA512 = true }
 -- What Go's TLS has; libcrypto's words.
 local curves = { ["P-224"] = true, ["P-256"] = true, ["P-384"] = true, ["P-521"] = true, secp224r1 = true }
 
+-- Whether an algorithm is RSA or ECDSA, by libcrypto's names; found out once.
+local accepted = setmetatable({}, {
+  __index = function(known, algorithm)
+    known[algorithm] = (algorithm:find "[rR][sS][aA]" or algorithm:find "^ecdsa") and true or false
+    return known[algorithm]
+  end,
+})
+
 local function signed_well(facts)
-  local algorithm = facts.certificate:signature_algorithm()
-  local digest = facts.certificate:signature_digest()
-  return digests[digest] and (algorithm:find "[rR][sS][aA]" or algorithm:find "^ecdsa") and true or false, algorithm,
-    digest
+  local algorithm, digest = facts.certificate:signature_algorithm(), facts.certificate:signature_digest()
+  return digests[digest] and accepted[algorithm], algorithm, digest
 end
 
 -- Which rule the key breaks, and the words for its sentence.
@@ -103,10 +109,10 @@ function certificate.judge_authority(facts, state, add)
       reason = facts.constraints and "it says CA:false" or "it has no basic constraints",
     })
   else
-    if facts.usage and not facts.usages.key_cert_sign then
+    if facts.usage and not facts:has_usage "key_cert_sign" then
       add "cannot_sign"
     end
-    if facts.extended and not (facts.extended_usages.client_auth or facts.extended_usages.any) then
+    if facts.extended and not (facts:has_extended "client_auth" or facts:has_extended "any") then
       add("excludes_clients", { usages = table.concat(facts.extended, ", ") })
     end
   end
@@ -131,10 +137,10 @@ function certificate.judge_leaf(facts, state, add)
     end
     if not facts.usage then
       add "leaf_without_key_usage"
-    elseif not facts.usages.digital_signature then
+    elseif not facts:has_usage "digital_signature" then
       add("leaf_without_signature", { usages = table.concat(facts.usage, ", ") })
     end
-    if facts.extended and not facts.extended_usages.client_auth then
+    if facts.extended and not facts:has_extended "client_auth" then
       add("leaf_without_client_auth", { usages = table.concat(facts.extended, ", ") })
     end
   end

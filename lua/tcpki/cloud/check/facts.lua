@@ -6,12 +6,13 @@ local names = require "tcpki.cloud.check.names"
 
 local facts = {}
 
-local function set_of(words)
-  local set = {}
-  for _, word in ipairs(words or {}) do
-    set[word] = true
+local function has(list, word)
+  for i = 1, list and #list or 0 do
+    if list[i] == word then
+      return true
+    end
   end
-  return set
+  return false
 end
 
 local function text_of(name)
@@ -24,8 +25,8 @@ local metatable = { __index = methods }
 --- Reads a certificate.
 -- @tparam certificate certificate
 -- @treturn table `subject` (text), `name_key`, `subject_der`, `issuer_der`, `version`, `not_before`, `not_after`,
--- `constraints`, `usage` and `extended` (lists, nil where the extension is absent), `usages` and `extended_usages`
--- (sets); `damage`: the fault of the first field that cannot be read
+-- `constraints`, `usage` and `extended` (lists, nil where the extension is absent); `damage`: the fault of the first
+-- field that cannot be read
 function facts.of(certificate)
   local self = setmetatable({ certificate = certificate }, metatable)
   local function read(field)
@@ -44,7 +45,6 @@ function facts.of(certificate)
   self.not_before, self.not_after = read "not_before", read "not_after"
   self.constraints = read "basic_constraints"
   self.usage, self.extended = read "key_usage", read "extended_key_usage"
-  self.usages, self.extended_usages = set_of(self.usage), set_of(self.extended)
   return self
 end
 
@@ -60,10 +60,24 @@ function methods:is_authority()
   return self.constraints ~= nil and self.constraints.ca
 end
 
+--- Whether its key usage has a word.
+-- @tparam string word
+-- @treturn boolean
+function methods:has_usage(word)
+  return has(self.usage, word)
+end
+
+--- Whether its extended key usage has a word.
+-- @tparam string word
+-- @treturn boolean
+function methods:has_extended(word)
+  return has(self.extended, word)
+end
+
 --- Whether anything that it signs can verify.
 -- @treturn boolean
 function methods:may_sign()
-  return self:is_authority() and (self.usage == nil or self.usages.key_cert_sign == true)
+  return self:is_authority() and (self.usage == nil or self:has_usage "key_cert_sign")
 end
 
 --- Whether issuer and subject are the same bytes.

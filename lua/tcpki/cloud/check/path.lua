@@ -64,20 +64,23 @@ local function path_of(state, leaf, certificates)
   return path
 end
 
--- A certificate in the chain that is accepted itself is the same as that one.
+-- The next certificate of a path with the name of the one at a place. One that is its own root stands there twice, and
+-- is no namesake.
+local function namesake(path, place)
+  local one = path[place]
+  for i = place + 1, #path do
+    if path[i].name_key == one.name_key and path[i].certificate ~= one.certificate then
+      return path[i]
+    end
+  end
+end
+
 local function check_names(state, path)
-  local leaf = path[1]
-  local seen = {}
-  for depth, one in ipairs(path) do
-    local before = seen[one.name_key]
-    if not before then
-      seen[one.name_key] = one
-    elseif before.certificate ~= one.certificate then
-      local add = adder(state, before, before == leaf and 0 or depth - 2)
-      if before == leaf or not state.judged_names[before] then
-        state.judged_names[before] = before ~= leaf
-        add("same_name", { other = one.subject .. (one.accepted and " (accepted)" or "") })
-      end
+  for place, one in ipairs(path) do
+    local other = namesake(path, place)
+    if other and (place == 1 or not state.judged_names[one]) then
+      state.judged_names[one] = place > 1
+      adder(state, one, place - 1)("same_name", { other = other.subject .. (other.accepted and " (accepted)" or "") })
     end
   end
 end
