@@ -19,7 +19,7 @@
 -- * `passwordless`: nothing is encrypted, and the MAC is over the empty passphrase, as the scripts of Temporal's
 --   samples write it (`-keypbe NONE -certpbe NONE -passout pass:`). Java opens such a file and finds nothing in it.
 --
--- Reading bounds the work: a file that asks for more than 5 000 000 iterations in all is the fault `too_costly`.
+-- Reading bounds the work: a file that asks for more than 10 000 000 iterations in all is the fault `too_costly`.
 -- @module tcpki.pkcs12
 
 local chain = require "tcpki.chain"
@@ -47,7 +47,7 @@ local NOT_ASCII = {
 
 local profile_names = { modern = true, compatible = true, passwordless = true }
 -- A third of what reading allows: the MAC, the certificates and the key take as many each.
-local ITERATIONS_LIMIT = 5000000 // 3
+local ITERATIONS_LIMIT = 10000000 // 3
 
 local methods = {}
 local metatable = { __name = "tcpki.pkcs12", __index = methods }
