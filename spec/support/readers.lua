@@ -89,7 +89,7 @@ function support.places(case, column, objects)
   for i, object in ipairs(objects) do
     places[i] = "?"
     for place, der in ipairs(case.from.ders) do
-      if der == object.der then
+      if der == object.der and not case.from.key then
         places[i] = tostring(place)
       end
     end
