@@ -56,7 +56,12 @@ local function key_kind(der)
   end
 end
 
---- The label that some DER deserves.
+local forms = {
+  { label = "CERTIFICATE", parse = core.certificate.parse }, { label = "CERTIFICATE REQUEST", parse = core.csr.parse },
+  { label = "X509 CRL", parse = core.crl.parse },
+}
+
+--- The label that some DER deserves. Where memory runs out it throws the fault: no label would be another answer.
 -- @tparam string der
 -- @treturn ?string "CERTIFICATE", "CERTIFICATE REQUEST", "X509 CRL", "PRIVATE KEY", "ENCRYPTED PRIVATE KEY",
 -- "RSA PRIVATE KEY", "EC PRIVATE KEY", "PUBLIC KEY"; nil for anything else
@@ -68,12 +73,13 @@ function kind.label(der)
   if label then
     return label
   end
-  if core.certificate.parse(der) then
-    return "CERTIFICATE"
-  elseif core.csr.parse(der) then
-    return "CERTIFICATE REQUEST"
-  elseif core.crl.parse(der) then
-    return "X509 CRL"
+  for _, form in ipairs(forms) do
+    local object, err = form.parse(der)
+    if object then
+      return form.label
+    elseif err.code == "out_of_memory" then
+      error(err, 0)
+    end
   end
 end
 

@@ -1,6 +1,7 @@
 --- Findings on a text that is to be PEM: what it is, where, who stumbles over it, and the cure.
 -- @module tcpki.pem.lint
 
+local content = require "tcpki.pem.content"
 local core = require "tcpki.core"
 local findings = require "tcpki.pem.findings"
 local kind = require "tcpki.pem.kind"
@@ -119,7 +120,10 @@ end
 
 local function lint_order(add, certificates)
   for i = 1, #certificates - 1 do
-    if not certificates[i].object:issued_by(certificates[i + 1].object) then
+    local issued, err = certificates[i].object:issued_by(certificates[i + 1].object)
+    if err then
+      error(err, 0)
+    elseif not issued then
       add("chain_order", "error",
         ("certificate %d is not issued by certificate %d: the leaf comes first, then its issuer, and so on")
           :format(i, i + 1), "let tcpki.chain.parse(text):pem() order it",
@@ -140,7 +144,8 @@ local function lint_together(add, blocks, expect, expected)
       else
         seen[part.der] = part.line
         if part.family == "certificate" then
-          certificates[#certificates + 1] = { object = core.certificate.parse(part.der), line = part.line }
+          local object, err = core.certificate.parse(part.der)
+          certificates[#certificates + 1] = { object = object or error(err, 0), line = part.line }
         end
       end
     end
@@ -312,7 +317,7 @@ end
 -- @treturn[2] fault `out_of_memory`
 function lint.text(text, given)
   options.expect("tcpki.pem.lint", "text", text, "string")
-  return describe(text, check_options("tcpki.pem.lint", given))
+  return content.guarded(describe, text, check_options("tcpki.pem.lint", given))
 end
 
 --- Describes what is wrong with a file.
@@ -328,7 +333,7 @@ function lint.file(path, given)
   if not text then
     return nil, err
   end
-  return describe(text, given, { path = path })
+  return content.guarded(describe, text, given, { path = path })
 end
 
 return lint

@@ -1,6 +1,7 @@
 --- Turns a mangled text into canonical PEM when, and only when, its meaning is certain.
 -- @module tcpki.pem.repair
 
+local content = require "tcpki.pem.content"
 local core = require "tcpki.core"
 local encodings = require "tcpki.pem.encodings"
 local fault = require "tcpki.fault"
@@ -145,18 +146,7 @@ local function has_block(parts)
   return false
 end
 
---- Repairs a text.
--- @tparam string text
--- @treturn[1] string canonical PEM (RFC 7468 strict), or the text itself where every client reads it as it is
--- @treturn[1] table the changes, in order: `{ line =, code =, message = }`
--- @treturn[2] nil
--- @treturn[2] fault `not_certain` with line and column, `empty`
-return function(text)
-  options.expect("tcpki.pem.repair", "text", text, "string")
-  if not text:find "[^%s%z]" then
-    return fault.fail { code = "empty", message = text == "" and "it is empty" or "it holds only blanks",
-      hint = "check what was to be written there" }
-  end
+local function repaired(text)
   local changes = {}
   local found, err = layers.peel(text)
   if not found then
@@ -212,4 +202,19 @@ return function(text)
   end
   table.move(outside, 1, #outside, #changes + 1, changes)
   return table.concat(out), changes
+end
+
+--- Repairs a text.
+-- @tparam string text
+-- @treturn[1] string canonical PEM (RFC 7468 strict), or the text itself where every client reads it as it is
+-- @treturn[1] table the changes, in order: `{ line =, code =, message = }`
+-- @treturn[2] nil
+-- @treturn[2] fault `not_certain` with line and column, `empty`, `out_of_memory`
+return function(text)
+  options.expect("tcpki.pem.repair", "text", text, "string")
+  if not text:find "[^%s%z]" then
+    return fault.fail { code = "empty", message = text == "" and "it is empty" or "it holds only blanks",
+      hint = "check what was to be written there" }
+  end
+  return content.guarded(repaired, text)
 end
