@@ -35,7 +35,7 @@ end
 -- Ends a test whose program is missing: as pending at home, as a failure where everything is installed.
 function producers.excuse(missing)
   assert(not os.getenv "CI", missing)
-  pending(missing) -- luacheck: ignore 113
+  require "busted".pending(missing)
 end
 
 function producers.make(name, parent)
