@@ -1,3 +1,4 @@
+local expect = require "spec.support.expect"
 local manglings = require "spec.support.manglings"
 local openssl = require "spec.support.openssl"
 local pem = require "tcpki.pem"
@@ -32,6 +33,14 @@ describe("tcpki.pem scan", function()
       count = count + 1
     end
     assert.is_true(count > 500)
+  end)
+
+  it("refuses what would take many times its size to describe, and so do those who ask it", function()
+    local text = ("-----BEGIN A\n"):rep(100001)
+    for _, name in ipairs { "scan", "lint", "repair", "verdicts" } do
+      assert.equal(100001, expect.fault("too_large", pem[name](text)).line, name)
+    end
+    assert.equal(100000, #assert(pem.scan(text:sub(1, -14))))
   end)
 
   it("describes every byte of pieces put together at random", function()

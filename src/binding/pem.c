@@ -177,6 +177,12 @@ static void push_part(lua_State *L, const pki_pem_part *part) {
     }
 }
 
+/*
+** A part described as a table takes about a thousand bytes, a hostile one twelve of the text. The
+** largest honest bundles have some hundreds of blocks.
+*/
+enum { PARTS_LIMIT = 100000 };
+
 /***
 Describes a text completely, whatever it holds: its parts follow one another without a gap, so that
 their ranges put together are the text.
@@ -197,7 +203,7 @@ is encoded behind the last byte: 0 when it is well encoded).
 @tparam string text
 @treturn[1] table of parts
 @treturn[2] nil
-@treturn[2] fault `out_of_memory`
+@treturn[2] fault `out_of_memory`, `too_large` beyond 100 000 parts
 */
 static int pem_scan(lua_State *L) {
     pki_fault fault;
@@ -217,6 +223,12 @@ static int pem_scan(lua_State *L) {
     pki_pem_scan(&scanner, text, length);
     for (lua_Integer i = 1; pki_pem_next_part(&scanner, &part, &fault); i++) {
         *der = part.der;
+        if (i > PARTS_LIMIT) {
+            (void)pki_fail(&fault, PKI_TOO_LARGE, "there are more than %d blocks and gaps",
+                           PARTS_LIMIT);
+            fault.line = part.line;
+            break;
+        }
         push_part(L, &part);
         lua_rawseti(L, 2, i);
         pki_buffer_free(der);

@@ -8,17 +8,17 @@ local content = {}
 local methods = {}
 local metatable = { __index = methods }
 
---- Calls a function, and gives the fault of memory that ran out inside of it, however deep: what a reader makes of
--- bytes that could not be looked at is not known, and is not "nothing".
+--- Calls a function, and gives the fault that was thrown inside of it, however deep, because memory ran out or the
+-- text is too large: what a reader makes of bytes that could not be looked at is not known, and is not "nothing".
 -- @tparam function f
 -- @return[1] what it gives
 -- @treturn[2] nil
--- @treturn[2] fault `out_of_memory`
+-- @treturn[2] fault `out_of_memory`, `too_large`
 function content.guarded(f, ...)
   local results = table.pack(pcall(f, ...))
   if results[1] then
     return table.unpack(results, 2, results.n)
-  elseif type(results[2]) == "table" and results[2].code == "out_of_memory" then
+  elseif type(results[2]) == "table" and results[2].code then
     return nil, results[2]
   end
   error(results[2], 0)
