@@ -62,7 +62,7 @@ end
 -- @tparam string role "chain" or "roots"
 -- @treturn[1] {table,...} `{ numbers =, readers =, who =, line = (of the first), message = }`
 -- @treturn[2] nil
--- @treturn[2] fault `out_of_memory`
+-- @treturn[2] fault `out_of_memory`, `too_large` (more than 100 000 blocks)
 function losses.silent(text, role)
   return content.guarded(silent, text, role)
 end
@@ -111,7 +111,7 @@ end
 -- @treturn[1] table|boolean false where nothing would be gained; `{ reader =, who =, reason =, line = }` of the first
 -- that gains
 -- @treturn[2] nil
--- @treturn[2] fault `out_of_memory`
+-- @treturn[2] fault `out_of_memory`, `too_large` (more than 100 000 blocks)
 function losses.regained(text, parts)
   return content.guarded(regained, text, parts)
 end

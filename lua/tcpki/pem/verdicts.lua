@@ -271,7 +271,7 @@ end
 -- "key"; without it "key" for a text that holds keys and no certificate, else "chain"
 -- @treturn[1] verdicts
 -- @treturn[2] nil
--- @treturn[2] fault `out_of_memory`
+-- @treturn[2] fault `out_of_memory`, `too_large` (more than 100 000 blocks)
 return function(text, given)
   options.expect("tcpki.pem.verdicts", "text", text, "string")
   given = options.check("tcpki.pem.verdicts", given, { role = "string" })
