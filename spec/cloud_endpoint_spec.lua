@@ -99,12 +99,18 @@ describe("tcpki.cloud.endpoint", function()
     local frontend <close> = assert(probe.frontend { certificate = server.chain, key = server.key,
       namespaces = { "payments.a1b2c" }, require_client_certificate = false })
     local found = assert(endpoint { namespace = "payments.a1b2c", private_link = frontend:address() })
-    local settings = { address = found.address, server_name = found.server_name, namespace = found.namespace,
-      server_ca = ca.certificate }
-    local result = probe.run(settings)
+    local result = probe.run { endpoint = found, server_ca = ca.certificate }
     assert.is_true(result.ok, tostring(result))
-    settings.server_name = nil
-    assert.equal("server_name_mismatch", probe.run(settings).cause)
+    assert.equal("payments.a1b2c.tmprl.cloud", result.server_name)
+    assert.equal("payments.a1b2c", result.namespace.name)
+    assert.equal("namespace_not_found",
+      probe.run { endpoint = found, server_ca = ca.certificate, namespace = "other.a1b2c" }.cause)
+    assert.equal("server_name_mismatch",
+      probe.run { address = found.address, server_ca = ca.certificate }.cause)
+    for _, name in ipairs { "address", "server_name" } do
+      expect.throws({ "endpoint", name }, probe.run, { endpoint = found, [name] = "127.0.0.1" })
+    end
+    expect.throws("endpoint", probe.run, { endpoint = { address = found.address } })
   end)
 
   it("throws on what only a program gets wrong", function()

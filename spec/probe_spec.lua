@@ -552,7 +552,7 @@ describe("a mistake in the program", function()
 
   it("lists the known options where one is unknown", function()
     assert.error_matches(function() probe.run { address = "a:1", certfile = "x" } end,
-      "unknown option 'certfile' %(known: address, certificate, certificate_path, health, key, "
+      "unknown option 'certfile' %(known: address, certificate, certificate_path, endpoint, health, key, "
       .. "key_path, namespace, passphrase, passphrase_env, passphrase_file, server_ca, "
       .. "server_ca_path, server_name, timeout, trace%)")
   end)

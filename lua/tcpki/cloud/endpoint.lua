@@ -117,7 +117,7 @@ end
 -- @tparam[opt="mtls"] string settings.auth "mtls" or "api_key"
 -- @tparam[opt] boolean settings.multi_region true: the namespace has replicas; `region` is the active one
 -- @treturn[1] table `address` (host:port), `host`, `port`, `server_name`, `namespace`, `account`, and `notes`, an array
--- of sentences; for the probe: `probe.run{ address = e.address, server_name = e.server_name, … }`
+-- of sentences; for the probe: `probe.run{ endpoint = e, … }`
 -- @treturn[2] nil
 -- @treturn[2] fault `bad_namespace`, `bad_account`, `bad_region`, `bad_private_link`, with the `part` that is wrong
 -- @raise on an unknown option, a wrong type, a missing namespace, another `auth`

@@ -33,7 +33,8 @@ probe.causes = causes
 local temporal_service = "temporal.api.workflowservice.v1.WorkflowService"
 
 local run_options = {
-  address = "string", namespace = kinds.name, certificate = kinds.pem, certificate_path = kinds.path,
+  address = "string", endpoint = "tcpki.cloud.endpoint", namespace = kinds.name,
+  certificate = kinds.pem, certificate_path = kinds.path,
   key = kinds.pem, key_path = kinds.path, passphrase = "string|function", passphrase_file = kinds.path,
   passphrase_env = "string", server_ca = kinds.pem, server_ca_path = kinds.path, server_name = kinds.name,
   timeout = kinds.seconds, health = kinds.service, trace = kinds.trace,
@@ -43,11 +44,24 @@ local exclusive = {
   { "certificate", "certificate_path" }, { "key", "key_path" },
   { "server_ca", "server_ca_path" }, { "passphrase", "passphrase_file" },
   { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
+  { "endpoint", "address" }, { "endpoint", "server_name" },
 }
+
+-- The settings with what an endpoint of Temporal Cloud says in their place.
+local function at_endpoint(settings)
+  local endpoint = settings.endpoint
+  if not endpoint then return settings end
+  local filled = {}
+  for name, value in pairs(settings) do filled[name] = value end
+  filled.endpoint, filled.address, filled.server_name = nil, endpoint.address, endpoint.server_name
+  filled.namespace = settings.namespace or endpoint.namespace
+  return filled
+end
 
 local function check(settings)
   settings = options.check("probe.run", settings, run_options, 4)
   options.exclude("probe.run", settings, exclusive, 4)
+  settings = at_endpoint(settings)
   if not settings.address then error("probe.run: the option 'address' is missing", 3) end
   if (settings.key or settings.key_path)
       and not (settings.certificate or settings.certificate_path) then
@@ -96,6 +110,8 @@ end
 --
 -- @tparam table settings
 -- @tparam string settings.address `host:port`, `[ipv6]:port`; without a port 7233
+-- @tparam[opt] cloud.endpoint settings.endpoint what `tcpki.cloud.endpoint` gave, in place of `address` and
+-- `server_name`; its namespace is described unless another is named
 -- @tparam[opt] string settings.namespace to describe
 -- @param[opt] settings.certificate PEM text, the leaf first, or an object with `:pem()`
 -- @tparam[opt] string settings.certificate_path
