@@ -591,8 +591,15 @@ subjectKeyIdentifier = hash
       local filters = assert(checks.filters.new { { common_name = "payment.a1b2c" }, { organization = "Other" } })
       report = check(leaf(ca), { filters = filters })
       assert.equal("locked_out", codes(report))
-      assert.matches("Request unauthorized.", report[1].message, 1, true)
-      assert.matches("payments.a1b2c", report[1].message, 1, true)
+      assert.equal("no certificate filter lets it in (\"Request unauthorized.\"): filter 1: commonName: wanted "
+        .. '"payment.a1b2c", the certificate has "payments.a1b2c" (1 character away); filter 2: organization: wanted '
+        .. '"Other", the certificate has "Acme" (4 characters away)', report[1].message)
+      -- what is asked for stays as it was written, blanks and length included
+      local long = ("two  blanks "):rep(20)
+      filters = assert(checks.filters.new { { common_name = "payments.*", organization = long } })
+      report = check(leaf(ca), { filters = filters })
+      assert.matches(('filter 1: organization: wanted "%s", the'):format(long), report[1].message, 1, true)
+      assert.equal("", codes(check(leaf(ca), { filters = assert(checks.filters.new { { organization = "ACME" } }) })))
     end)
 
     it("reads files, and gives nil and the fault for one that it cannot read", function()

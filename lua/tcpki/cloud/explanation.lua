@@ -83,6 +83,21 @@ local function field_text(field)
     quote(field.nearest), field.distance, field.distance == 1 and "" or "s")
 end
 
+--- Why no filter matches, in one sentence: what failed of each.
+-- @tparam explanation list
+-- @treturn string
+function explanation.reason(list)
+  local rows = {}
+  for number, row in ipairs(list) do
+    local words = {}
+    for _, field in ipairs(row.fields) do
+      words[#words + 1] = not field.matches and field_text(field) or nil
+    end
+    rows[number] = ("filter %d: %s"):format(number, table.concat(words, ", "))
+  end
+  return table.concat(rows, "; ")
+end
+
 function metatable:__tostring()
   if #self == 0 then
     return report.wrap(self.subject .. " is let in: there are no filters", "", "  ")

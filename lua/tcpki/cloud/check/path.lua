@@ -3,6 +3,7 @@
 -- @local
 
 local certificate = require "tcpki.cloud.check.certificate"
+local explanation = require "tcpki.cloud.explanation"
 local facts = require "tcpki.cloud.check.facts"
 local finding = require "tcpki.cloud.check.finding"
 local names = require "tcpki.cloud.check.names"
@@ -221,8 +222,7 @@ local function check_access(state, leaf)
   local matches = state.filters:matches(leaf.certificate)
   if not matches then
     local why = state.filters:explain(leaf.certificate)
-    local reason = why and tostring(why):gsub("^.-: no filter matches\n", ""):gsub("%s+", " ") or "its names"
-    adder(state, leaf, 0)("locked_out", { reason = reason })
+    adder(state, leaf, 0)("locked_out", { reason = why and explanation.reason(why) or "its names cannot be read" })
   end
 end
 
