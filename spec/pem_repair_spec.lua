@@ -192,6 +192,17 @@ describe("tcpki.pem.repair", function()
     assert.equal(leaf.certificate:pem(), (assert(pem.repair(headed))))
   end)
 
+  it("takes nothing for a key that only begins like one", function()
+    local parameters = openssl.run "ecparam -name prime256v1 -param_enc explicit"
+    local fixed, changes = assert(pem.repair(parameters))
+    assert.equal(parameters, fixed)
+    assert.same({}, changes)
+    expect.fault("not_certain", pem.repair(openssl.run("pkcs12 -export -passout pass:horse", key .. chain)))
+    local six_numbers = "\x30\x12\2\1\0" .. ("\2\1\5"):rep(5) -- what a DSA key is made of
+    assert.is_nil((pem.repair(six_numbers)))
+    assert.is_nil((pem.repair(pem.encode("RSA PRIVATE KEY", six_numbers))))
+  end)
+
   it("says of an empty text that it is empty", function()
     expect.fault("empty", pem.repair "")
     expect.throws("text must be string", pem.repair, nil)

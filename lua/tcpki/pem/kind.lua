@@ -5,7 +5,7 @@ local core = require "tcpki.core"
 
 local kind = {}
 
-local INTEGER, BIT_STRING, OCTET_STRING, SEQUENCE = 0x02, 0x03, 0x04, 0x30
+local INTEGER, SEQUENCE = 0x02, 0x30
 
 --- An element of DER by its header: that it fits into the bytes is not looked at.
 -- @tparam string der
@@ -43,16 +43,31 @@ function kind.length(der)
   return tag == SEQUENCE and stop - 1 or nil
 end
 
--- PKCS#8, encrypted PKCS#8, PKCS#1, SEC1 and SubjectPublicKeyInfo differ in their first two elements.
+-- Keys by the tags of their first elements. A PKCS#12 file and explicit EC parameters begin as PKCS#8 does, a DSA key,
+-- of six numbers, as PKCS#1 does.
+local key_forms = {
+  { tags = "^\2\x30\4", label = "PRIVATE KEY" }, { tags = "^" .. ("\2"):rep(9), label = "RSA PRIVATE KEY" },
+  { tags = "^\2\4", label = "EC PRIVATE KEY" }, { tags = "^\x30\4", label = "ENCRYPTED PRIVATE KEY" },
+  { tags = "^\x30\3", label = "PUBLIC KEY" },
+}
+local MOST_TAGS = 9
+
 local function key_kind(der)
-  local _, inside = element(der, 1)
-  local first, content, stop = element(der, inside)
-  local second = first and element(der, stop)
-  if first == INTEGER and stop - content == 1 then
-    return ({ [SEQUENCE] = "PRIVATE KEY", [INTEGER] = "RSA PRIVATE KEY", [OCTET_STRING] = "EC PRIVATE KEY" })[second]
+  local _, at = element(der, 1)
+  local tags = {}
+  while #tags < MOST_TAGS do
+    local tag, content, stop = element(der, at)
+    if not tag or stop > #der + 1 or (#tags == 0 and tag == INTEGER and stop - content ~= 1) then
+      break
+    end
+    tags[#tags + 1] = string.char(tag)
+    at = stop
   end
-  if first == SEQUENCE then
-    return ({ [OCTET_STRING] = "ENCRYPTED PRIVATE KEY", [BIT_STRING] = "PUBLIC KEY" })[second]
+  tags = table.concat(tags)
+  for _, form in ipairs(key_forms) do
+    if tags:find(form.tags) then
+      return form.label
+    end
   end
 end
 
