@@ -159,6 +159,21 @@ local families = {
   ["PUBLIC KEY"] = "public key",
 }
 
+local told_apart = {}
+for _, form in ipairs(key_forms) do
+  told_apart[form.label] = true
+end
+for label in pairs(families) do
+  told_apart[label] = true
+end
+
+--- Whether the content of a block of this label is known when it is seen. A DSA or an OpenSSH key is none of these.
+-- @tparam string label
+-- @treturn boolean
+function kind.is_told_apart(label)
+  return told_apart[label] == true
+end
+
 --- The family of a label: "certificate", "key", "csr", "crl", "public key" or "other".
 -- @tparam string label
 -- @treturn string

@@ -36,7 +36,11 @@ local function lint_label(add, part, label)
   elseif label and label ~= part.label and label ~= synonyms[part.label] then
     add("wrong_label", "error", ("the label says %s, the content is a %s"):format(kind.shown(part.label), label),
       ("label it %s"):format(label), "most readers")
-  elseif not label and part.headers == nil and kind.family(part.label) ~= "other" then
+  elseif not label and part.der and part.family == "key" and not kind.is_told_apart(part.label) then
+    add("foreign_key", "error", ("no client takes a key under the label %s"):format(kind.shown(part.label)),
+      "make a key of EC, RSA or Ed25519 in PKCS#8: openssl genpkey; ssh-keygen -p -m PKCS8 converts RSA and EC",
+      "every client of a Temporal service")
+  elseif not label and part.headers == nil and kind.is_told_apart(part.label) then
     local length = part.der and kind.length(part.der)
     if length and length > #part.der then
       add("bad_content", "error", ("the object in the block is cut off: %d of its %d bytes are there")
@@ -66,6 +70,20 @@ local function lint_key(add, part, label)
       "decrypt it for the worker: openssl pkcs8 -topk8 -nocrypt; keep the file at mode 0600",
       "gRPC core and every Temporal SDK: none can ask for a passphrase")
   end
+end
+
+-- A text whose blocks are all of some other use, such as DH PARAMETERS: beside what is expected they would stop nobody.
+local function lint_absence(add, blocks, expected)
+  local name, family = table.unpack(expected)
+  for _, part in ipairs(blocks) do
+    if part.family ~= "other" or not part.der or (family == "key" and part.label ~= "EC PARAMETERS") then
+      return
+    end
+  end
+  local label = blocks[1].label
+  add("holds_other", "error", ("there is a %s where a %s is expected"):format(kind.shown(label), name),
+    (label == "PKCS7" or label == "CMS") and "take the certificates out of it: openssl pkcs7 -print_certs"
+      or ("pass the file that holds the %s"):format(name), nil, blocks[1])
 end
 
 local function lint_expectation(add, part, expected)
@@ -157,6 +175,9 @@ local function lint_together(add, blocks, expect, expected)
     add("several", "error", ("there are %d of them where one %s is expected"):format(#wanted, expected[1]),
       "keep one; most readers take the first and pass over the rest", nil, wanted[2])
   end
+  if expected and #wanted == 0 then
+    lint_absence(add, blocks, expected)
+  end
   if expect == "chain" or expect == "certificate" then
     lint_order(add, certificates)
   end
@@ -169,7 +190,12 @@ local function lint_der(add, text)
   if not objects then
     at, label = kind.find(text)
   end
-  if at ~= 1 or not label then
+  if not objects and kind.length(text) == #text then
+    add("der", "error", "it is DER, and neither a certificate nor a request, a CRL or a key",
+      "of a .p12 or .pfx: tcpki.pkcs12.read; of a .p7b: openssl pkcs7 -inform DER -print_certs", "every reader of PEM",
+      { line = 1 })
+    return true
+  elseif at ~= 1 or not label then
     return false
   end
   add("der", "error", ("it is the bare DER of a %s%s, not PEM"):format(label, objects and "" or
@@ -237,7 +263,8 @@ local function lint_losses(result, text, parts, expect, fields)
     end
     for _, loss in ipairs(silent) do
       add { code = "silent_loss", severity = "error", line = loss.line, message = loss.message, who = loss.who,
-        hint = "tcpki.pem.repair(text) writes what all of them read; tcpki.pem.verdicts(text) tells the rest" }
+        hint = "undo what is named above: tcpki.pem.repair(text), where the meaning is certain; "
+          .. "tcpki.pem.verdicts(text) tells the rest" }
     end
   end
   local refused, err = false, nil

@@ -65,7 +65,7 @@ local function mend_block(part, changes)
   end
   local label = kind.label(part.der)
   if not label then
-    if kind.family(part.label) ~= "other" then
+    if kind.is_told_apart(part.label) then
       return uncertain(part, "", ("what the block holds is not a %s"):format(kind.shown(part.label)))
     end
     return true, changed
