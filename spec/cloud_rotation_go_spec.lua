@@ -2,6 +2,7 @@
 
 local cjson = require "cjson"
 local go = require "spec.support.go"
+local openssl = require "spec.support.openssl"
 local temporary = require "spec.support.temporary"
 local tcpki = require "tcpki"
 local rotation = require "tcpki.cloud.rotation"
@@ -249,5 +250,51 @@ describe("tcpki.cloud.rotation beside Go", function()
     assert.is_truthy(verdicts[1][1]:find("too many intermediates", 1, true), verdicts[1][1])
     local report = assert(rotation.check(bundle, bundle, { chain }, { at = now }))
     assert.equal("path_length_exceeded", report.refused[1].code)
+  end)
+
+  it("lets a client in that has the name of its CA, which OpenSSL takes for its own root, as Go does", function()
+    if not program then
+      pending(reason)
+      return
+    end
+    local keys = {}
+    for i = 1, 4 do
+      keys[i] = assert(tcpki.key.generate {})
+    end
+    local function mute(name, key, issuer)
+      return authority(name, key, issuer, { mute = true })
+    end
+    local top, other = mute("Same", keys[1]), mute("Same", keys[2])
+    local below = mute("same", keys[3], top)
+    -- Without extensions, version 1, as openssl x509 -req makes them.
+    local function chain(issuer, name, digest, ...)
+      local request = assert(tcpki.csr.new { subject = { O = "Acme", CN = name }, key = keys[4] })
+      local pem = openssl.run(("x509 -req -days 1 -set_serial 7 -%s -in %s -CA %s -CAkey %s"):format(digest,
+        directory:file(nil, request:pem()), directory:file(nil, issuer.certificate:pem()),
+        directory:file(nil, issuer.key:pem())))
+      local leaf = assert(tcpki.certificate.parse(pem))
+      assert.equal(1, leaf:version())
+      return assert(tcpki.chain.new({ leaf, ... }, { leaf = leaf }))
+    end
+    local chains = { chain(top, "Same", "sha256"), chain(top, "SAME", "sha384"),
+      chain(below, "SAME", "sha256", below.certificate), chain(below, "else", "sha256", below.certificate) }
+    local good = #chains
+    table.move({ chain(other, "Same", "sha256"), chain(top, "SAME", "sha1"), chain(below, "SAME", "sha256") }, 1, 3,
+      good + 1, chains)
+    local bundle, pems = tcpki.bundle.new { top.certificate }, {}
+    for i, one in ipairs(chains) do
+      pems[i] = pem_of(one)
+    end
+    local _, err = chains[1]:verify { roots = bundle }
+    assert.equal("untrusted_root", err.code)
+    for _, at in ipairs { now + 60, now + 3 * DAY } do
+      local verdicts = cjson.decode(program(cjson.encode { At = at, Chains = pems, Bundles = { bundle:pem() } }))
+      for i, one in ipairs(chains) do
+        local let_in = i <= good and at < now + DAY
+        assert.equal(let_in, verdicts[1][i] == "", ("%d: %s"):format(i, verdicts[1][i]))
+        local report = assert(rotation.check(bundle, bundle, { one }, { at = at }))
+        assert.equal(let_in and 1 or 0, report.accepted, ("%d: %s"):format(i, report))
+      end
+    end
   end)
 end)

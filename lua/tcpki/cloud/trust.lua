@@ -131,8 +131,6 @@ local function reason_of(err, chain)
   return err.message
 end
 
-
-
 local function allows_clients(certificate)
   local usages, err = certificate:extended_key_usage()
   if not usages then
@@ -173,14 +171,50 @@ local function store_of(certificate)
   return stores[certificate], err
 end
 
--- nil where the path is good, else why not; a fault where it cannot be judged.
-local function judge_path(path, chain, at)
+local strong = { SHA256 = true, SHA384 = true, SHA512 = true }
+
+-- libcrypto goes by names without letter case, where neither a key usage nor a key identifier tells better (in a
+-- certificate of version 1, say): it takes a certificate with the name of its issuer for its own root, and a CA further
+-- up with that name for the issuer. Go tries on. The place in the path of a certificate that libcrypto did not follow;
+-- nil where it is another fault, or a path with name constraints, which are only checked along a whole one.
+local confusions = { untrusted_root = true, bad_signature = true }
+
+local function place_of_namesake(path, err)
+  local place = confusions[err.code] and err.depth and err.depth + 1 or #path
+  local one, issuer = path[place], path[place + 1]
+  if not issuer then
+    return nil
+  end
+  for i = place + 1, #path do
+    if path[i]:name_constraints() then
+      return nil
+    end
+  end
+  local constraints, digest = issuer:basic_constraints(), one:signature_digest()
+  return constraints and constraints.ca and (not digest or strong[digest]) and one:issued_by(issuer) and place
+end
+
+local function verify(path, at)
   local store, err = store_of(path[#path])
   if not store then
     return nil, err
   end
   local fine
   fine, err = core.chain.verify { store = store, untrusted = path, at = at, partial = true, lax = true }
+  local place = not fine and place_of_namesake(path, err)
+  if not place then
+    return fine, err
+  end
+  fine, err = verify({ table.unpack(path, 1, place) }, at)
+  if not fine then
+    return nil, err
+  end
+  return verify({ table.unpack(path, place + 1) }, at)
+end
+
+-- nil where the path is good, else why not; a fault where it cannot be judged.
+local function judge_path(path, chain, at)
+  local fine, err = verify(path, at)
   if fine then
     return check_path(path)
   elseif err.code == "out_of_memory" then
