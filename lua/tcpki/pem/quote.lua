@@ -28,10 +28,14 @@ end
 
 local forms = {}
 
+local function has_nul(message)
+  return fault.fail { code = "wrong_kind", message = message, hint = "use base64" }
+end
+
 -- For a shell and for .env files that a shell reads: single quotes keep every byte but themselves.
 function forms.env(text)
   if text:find("\0", 1, true) then
-    return fault.fail { code = "wrong_kind", message = "a shell word cannot hold a NUL", hint = "use base64" }
+    return has_nul "a shell word cannot hold a NUL"
   end
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
@@ -62,8 +66,12 @@ local function yaml_string(text)
 end
 
 -- A literal block with an explicit indentation and end: |2 keeps the one final newline, |2- has none, |2+ keeps all.
--- What a literal block cannot hold (a CR, a tab where YAML has none, other control characters) goes into a string.
+-- What a literal block cannot hold (a CR, a tab where YAML has none, other control characters) goes into a string; but
+-- not a NUL, though YAML has an escape for it: lyaml ends the value there, in silence.
 function forms.yaml(text, given)
+  if text:find("\0", 1, true) then
+    return has_nul "some readers of YAML end a value at its NUL, in silence"
+  end
   local last = #text -- of the body: "\n*$" would try again at each place of a run
   while text:byte(last) == 10 do
     last = last - 1
@@ -89,8 +97,8 @@ forms.base64 = base64
 -- @tparam[opt] table given `indent`, for "yaml": how many blanks stand before the key (0)
 -- @treturn[1] string
 -- @treturn[2] nil
--- @treturn[2] fault `wrong_kind` where the form cannot carry the text: a NUL in a shell word, what is not UTF-8 in JSON
--- or YAML
+-- @treturn[2] fault `wrong_kind` where the form cannot carry the text: a NUL in a shell word or YAML, what is not UTF-8 in
+-- JSON or YAML
 return function(text, form, given)
   options.expect("tcpki.pem.quote", "text", text, "string")
   local write = forms[form]
