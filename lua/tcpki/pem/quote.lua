@@ -97,8 +97,8 @@ forms.base64 = base64
 -- @tparam[opt] table given `indent`, for "yaml": how many blanks stand before the key (0)
 -- @treturn[1] string
 -- @treturn[2] nil
--- @treturn[2] fault `wrong_kind` where the form cannot carry the text: a NUL in a shell word or YAML, what is not UTF-8 in
--- JSON or YAML
+-- @treturn[2] fault `wrong_kind` where the form cannot carry the text: a NUL in a shell word or YAML, what is not
+-- UTF-8 in JSON or YAML
 return function(text, form, given)
   options.expect("tcpki.pem.quote", "text", text, "string")
   local write = forms[form]
