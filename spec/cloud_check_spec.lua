@@ -419,6 +419,13 @@ subjectKeyIdentifier = hash
       assert.equal("same_name", codes(report))
       assert.equal("certificate 2 of the chain", report[1].place)
       assert.is_true(cloud.openssl_accepts(directory, below:pem() .. twin:pem(), ca:pem()))
+      -- where openssl takes the leaf for its own root
+      local csr_path = directory:file(nil, openssl.run(("req -new -key %s -subj '/O=ACME/CN=acme worker ca'"):format(
+        directory:path "ca.key")))
+      local old = openssl.run(("x509 -req -days 90 -set_serial 7 -in %s -CA %s -CAkey %s"):format(csr_path,
+        directory:file(nil, ca:pem()), directory:path "ca.key"))
+      assert.is_false(cloud.openssl_accepts(directory, old, ca:pem()))
+      assert.equal("leaf_not_version_3 same_name", codes(check(old)))
       -- a leaf with the name of an issuer that is not at hand
       report = check_client { chain = leaf(ca, { subject = { O = "acme", CN = "ACME WORKER CA" } }) }
       assert.equal("same_name", codes(report))
