@@ -224,6 +224,13 @@ describe("tcpki.pem.lint", function()
     end
   end)
 
+  it("names the escape that stands for the newlines", function()
+    for mangling, named in pairs { ["literal-n"] = "the two characters \\n", ["slash-n"] = "/n or n",
+      ["letter-n"] = "/n or n" } do
+      assert.matches(named, pem.lint((mangled(mangling))):find "escaped_newlines".message, 1, true)
+    end
+  end)
+
   it("lets no mangling pass that repair would undo", function()
     for case in manglings.cases { { name = "chain", text = chain }, { name = "key", text = key } } do
       local report = pem.lint(case.text, { expect = case.base })

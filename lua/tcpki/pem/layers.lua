@@ -251,6 +251,11 @@ layers.list = {
     hint = "write real line ends: printf '%b' \"$VALUE\"; in .env files use a quoted value that the program unescapes",
   },
   {
+    code = "escaped_newlines", message = "every newline is written as /n or n", who = "every reader",
+    take = lines.separators, moves = true,
+    hint = "write real line ends; something turned or dropped the backslash of \\n",
+  },
+  {
     code = "odd_line_ends", message = "lines end with a character that is no line end to any reader",
     who = "every reader", take = lines.odd_ends, moves = true, hint = "convert the line ends to LF",
   },

@@ -332,7 +332,7 @@ local function is_escaped_body(text)
   end
 end
 
---- Line ends that are the two characters \n, once or twice escaped, or /n, or the n that an unescaping shell leaves.
+--- Line ends that are the two characters \n, once or twice escaped.
 function lines.escapes(text)
   local at = is_escaped(text) or (text:find(BEGIN) and is_escaped_body(text))
   if at then
@@ -343,6 +343,10 @@ function lines.escapes(text)
     local fixed = text:gsub("%f[\\]\\+r\\+n\r?\n?", "\n"):gsub("%f[\\]\\+n\r?\n?", "\n"):gsub("%f[\\]\\+r", "\r")
     return fixed, at
   end
+end
+
+--- Line ends that are /n, or the n that an unescaping shell leaves.
+function lines.separators(text)
   for _, separator in ipairs { "/n", "n" } do
     local fixed, place = unseparate(text, separator)
     if fixed ~= nil then
