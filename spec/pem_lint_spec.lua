@@ -31,6 +31,18 @@ local function shown_of(secret, text)
   end
 end
 
+-- All cases; under make stress, where each line costs a collection, one in 61 of those that are not long.
+local function some(cases)
+  if not debug.gethook() then return cases end
+  local count = 0
+  return function()
+    for case in cases do
+      count = count + 1
+      if count % 61 == 0 and #case.text < 4000 then return case end
+    end
+  end
+end
+
 describe("tcpki.pem.lint", function()
   local ca = assert(tcpki.authority.new { subject = { CN = "Acme" } })
   local leaf = assert(ca:issue { common_name = "worker", usage = "client" })
@@ -232,7 +244,7 @@ describe("tcpki.pem.lint", function()
   end)
 
   it("lets no mangling pass that repair would undo", function()
-    for case in manglings.cases { { name = "chain", text = chain }, { name = "key", text = key } } do
+    for case in some(manglings.cases { { name = "chain", text = chain }, { name = "key", text = key } }) do
       local report = pem.lint(case.text, { expect = case.base })
       if pem.repair(case.text) ~= case.text then
         assert.is_true(report.errors + report.warnings > 0, case.name)
@@ -268,7 +280,7 @@ describe("tcpki.pem.lint", function()
     local keys = { pkcs8 = key, sec1 = sec1, ed25519 = assert(tcpki.key.generate { type = "ed25519" }):pem(),
       encrypted = assert(leaf.key:pem { passphrase = "horse", format = "traditional" }) }
     for name, secret in pairs(keys) do
-      for case in manglings.cases { { name = name, text = secret } } do
+      for case in some(manglings.cases { { name = name, text = secret } }) do
         local said = { tostring(pem.lint(case.text)), tostring(pem.lint(case.text, { expect = "chain" })) }
         local fixed, changes = pem.repair(case.text)
         if fixed then
