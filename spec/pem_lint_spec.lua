@@ -46,6 +46,7 @@ end
 describe("tcpki.pem.lint", function()
   local ca = assert(tcpki.authority.new { subject = { CN = "Acme" } })
   local leaf = assert(ca:issue { common_name = "worker", usage = "client" })
+  local namesake = assert(tcpki.authority.new { subject = { CN = "Acme" } }).certificate
   local leaf_pem, ca_pem = leaf.certificate:pem(), ca.certificate:pem()
   local chain, key = leaf_pem .. ca_pem, leaf.key:pem()
   local sec1 = assert(leaf.key:pem { format = "traditional" })
@@ -187,6 +188,8 @@ describe("tcpki.pem.lint", function()
     { "text behind END", (leaf_pem:gsub("\n$", " here\n")), "certificate", { "end_trailed" }, lines, nil, "Go" },
     { "several certificates for one", chain, "certificate", { "several" }, lines + 1, 1 },
     { "two keys", key .. sec1, "key", { "traditional_key", "several" }, nil, nil },
+    { "the CA of the same name and another key", leaf_pem .. namesake:pem(), "chain", { "chain_issuer" }, lines + 1,
+      nil, "verifies" },
     { "the chain in another order", ca_pem .. leaf_pem, "chain", { "chain_order" }, nil, nil, "leaf" },
     { "nothing", "", "chain", { "empty" } },
     { "blanks", " \n\t", "chain", { "empty" } },

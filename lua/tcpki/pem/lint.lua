@@ -136,16 +136,29 @@ local function lint_block(add, part, expected)
   end
 end
 
+local function or_throw(value, err)
+  if err then
+    error(err, 0)
+  end
+  return value
+end
+
 local function lint_order(add, certificates)
   for i = 1, #certificates - 1 do
-    local issued, err = certificates[i].object:issued_by(certificates[i + 1].object)
-    if err then
-      error(err, 0)
-    elseif not issued then
-      add("chain_order", "error",
-        ("certificate %d is not issued by certificate %d: the leaf comes first, then its issuer, and so on")
-          :format(i, i + 1), "let tcpki.chain.parse(text):pem() order it",
-        "readers that take the first certificate for the leaf: all", { line = certificates[i + 1].line })
+    local this, behind = certificates[i].object, certificates[i + 1].object
+    if not or_throw(this:issued_by(behind)) then
+      local place = { line = certificates[i + 1].line }
+      if tostring(or_throw(this:issuer())) == tostring(or_throw(behind:subject())) then
+        add("chain_issuer", "error",
+          ("certificate %d names certificate %d as its issuer, and was not issued by it"):format(i, i + 1),
+          "take the CA certificate whose key signed it, as a renewed CA may keep its name; or get a damaged one again",
+          "every reader that verifies", place)
+      else
+        add("chain_order", "error",
+          ("certificate %d is not issued by certificate %d: the leaf comes first, then its issuer, and so on")
+            :format(i, i + 1), "let tcpki.chain.parse(text):pem() order it",
+          "readers that take the first certificate for the leaf: all", place)
+      end
       return
     end
   end
@@ -162,8 +175,7 @@ local function lint_together(add, blocks, expect, expected)
       else
         seen[part.der] = part.line
         if part.family == "certificate" then
-          local object, err = core.certificate.parse(part.der)
-          certificates[#certificates + 1] = { object = object or error(err, 0), line = part.line }
+          certificates[#certificates + 1] = { object = or_throw(core.certificate.parse(part.der)), line = part.line }
         end
       end
     end
