@@ -78,6 +78,16 @@ describe("tcpki.cloud.commands", function()
       end
     end)
 
+    it("names a file of what is added, where there is one", function()
+      for _, tool in ipairs { "tcld", "temporal cloud" } do
+        local list = assert(commands.accepted { tool = tool, namespace = "payments.a1b2c", added_path = "new ca.pem",
+          before = tcpki.bundle.new { one }, after = tcpki.bundle.new { two } })
+        local words = run(list[1])
+        assert.same({ "--ca-certificate-file", "new ca.pem" }, { table.unpack(words, #words - 1) })
+        assert.equal(change(tool, { one }, { two })[2], list[2])
+      end
+    end)
+
     it("quotes a namespace that nobody should have", function()
       local words = run(assert(change("tcld", { one }, { one, two }, "it's; rm -rf $HOME"))[1])
       assert.equal("it's; rm -rf $HOME", words[6])

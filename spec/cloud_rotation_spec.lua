@@ -214,6 +214,21 @@ describe("tcpki.cloud.rotation", function()
         assert.is_truthy(text:find(words, 1, true), words)
       end
     end)
+
+    it("with commands that can be copied whole", function()
+      local plan = assert(plan_of { namespace = "payments.a1b2c" })
+      local function printed(step)
+        local text = tostring(step):match "  %$ (.+)$"
+        return text and (text:gsub("\\\n%s+", ""))
+      end
+      assert.equal("tcld namespace accepted-client-ca add --namespace payments.a1b2c --ca-certificate-file added.pem",
+        printed(plan[1]))
+      assert.is_nil(printed(plan[2]))
+      assert.equal(plan[3].commands.tcld[1], printed(plan[3]))
+      -- A line end within quotes would be part of the word.
+      plan = assert(plan_of { namespace = "it's --a name" })
+      assert.equal(plan[3].commands.tcld[1], tostring(plan[3]):match "  %$ ([^\n]+)$")
+    end)
   end)
 
   describe("keeps the limits", function()

@@ -1,6 +1,7 @@
 --- The commands that carry out a change of a namespace, for the two command-line tools, quoted for a shell.
 --
--- Nothing is run here. Certificates go as base64 in the command itself, so that no file has to lie beside it.
+-- Nothing is run here. Certificates go as base64 in the command itself, so that no file has to lie beside it, unless a
+-- file is named.
 --
 -- tcld asks before it removes a CA or imports filters; from cron, set AUTO_CONFIRM=true in its environment (or write
 -- `tcld --auto-confirm`). `temporal cloud` asks before it deletes a CA and before any change of filters; its releases
@@ -86,12 +87,20 @@ end
 
 local tools = { tcld = {}, ["temporal cloud"] = {} }
 
+-- What a command takes certificates by.
+local function certificate_words(certificates, path)
+  if path then
+    return "--ca-certificate-file", path
+  end
+  return "--ca-certificate", accepted.payload(certificates)
+end
+
 -- app/namespace.go: add takes a bundle of PEM, remove takes one fingerprint a call.
-function tools.tcld.accepted(namespace, added, removed)
+function tools.tcld.accepted(namespace, added, removed, added_path)
   local rows = {}
   local base = { "tcld", "namespace", "accepted-client-ca" }
   if #added > 0 then
-    rows[1] = join(base, "add", "--namespace", namespace, "--ca-certificate", accepted.payload(added))
+    rows[1] = join(base, "add", "--namespace", namespace, certificate_words(added, added_path))
   end
   for _, certificate in ipairs(removed) do
     rows[#rows + 1] = join(base, "remove", "--namespace", namespace, "--ca-certificate-fingerprint",
@@ -111,12 +120,12 @@ function tools.tcld.filters(namespace, before, after)
   return { join(base, "import", "--namespace", namespace, "--certificate-filter-input", json) }
 end
 
-tools["temporal cloud"].accepted = function(namespace, added, removed)
+tools["temporal cloud"].accepted = function(namespace, added, removed, added_path)
   local rows = {}
-  for _, part in ipairs { { "create", added }, { "delete", removed } } do
+  for _, part in ipairs { { "create", added, added_path }, { "delete", removed } } do
     if #part[2] > 0 then
       rows[#rows + 1] = { "temporal", "cloud", "namespace", "mtls", "cert-ca", part[1], "--namespace", namespace,
-        "--ca-certificate", accepted.payload(part[2]) }
+        certificate_words(part[2], part[3]) }
     end
   end
   return rows
@@ -147,14 +156,15 @@ local function namespace_of(where, change)
 end
 
 --- The commands that make one bundle of accepted client CAs into another: first what is added, then what is removed.
--- @tparam table change `tool` ("tcld" or "temporal cloud"), `namespace`, `before` and `after` (bundles)
+-- @tparam table change `tool` ("tcld" or "temporal cloud"), `namespace`, `before` and `after` (bundles), and perhaps
+-- `added_path`: a file with the PEM of what is added, to be named instead of its base64
 -- @treturn[1] {string,…} none where there is nothing to change
 -- @treturn[2] nil
 -- @treturn[2] fault `last_certificate` where nothing would be left; `bad_word`
 function commands.accepted(change)
   local where = "tcpki.cloud.commands.accepted"
   options.check(where, change, { tool = "string", namespace = "string", before = "tcpki.bundle",
-    after = "tcpki.bundle" })
+    after = "tcpki.bundle", added_path = "string" })
   local tool, namespace = tool_of(where, change), namespace_of(where, change)
   options.expect(where, "option 'before'", change.before, "tcpki.bundle")
   options.expect(where, "option 'after'", change.after, "tcpki.bundle")
@@ -171,7 +181,7 @@ function commands.accepted(change)
   if not removed then
     return nil, err
   end
-  return lines(tool.accepted(namespace, added, removed))
+  return lines(tool.accepted(namespace, added, removed, change.added_path))
 end
 
 --- The commands that make one set of certificate filters into another.

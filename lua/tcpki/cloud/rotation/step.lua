@@ -46,8 +46,13 @@ local function day(seconds)
   return os.date("!%Y-%m-%d %H:%M UTC", seconds)
 end
 
-local function cut(line)
-  return #line > WIDTH - 4 and line:sub(1, WIDTH - 7) .. "..." or line
+-- Whoever copies a command gets all of it: a line ends with a \ before an option, or is too long.
+local function broken(command)
+  local line = "  $ " .. command
+  if #line <= WIDTH or command:find("'", 1, true) then
+    return line
+  end
+  return (line:gsub(" %-%-", " \\\n      --"))
 end
 
 local function add_bundle(lines, self)
@@ -74,6 +79,21 @@ local function add_people(lines, list, words)
   end
 end
 
+local ADDED_PATH = "added.pem"
+
+-- The base64 of certificates is no line for people: with a file in its place.
+local function add_commands(lines, self)
+  local list = self.namespace and assert(commands.accepted { tool = "tcld", namespace = self.namespace,
+    before = self.before, after = self.bundle, added_path = ADDED_PATH }) or {}
+  if #self.before:difference(self.bundle).added > 0 and #list > 0 then
+    lines[#lines + 1] = report.wrap(("With what is added in %s (without a file: the commands in step.commands):")
+      :format(ADDED_PATH), "  ", "  ")
+  end
+  for _, command in ipairs(list) do
+    lines[#lines + 1] = broken(command)
+  end
+end
+
 function metatable:__tostring()
   local action = step.actions[self.action]
   local title = self.issuer and ("%s (now of %s)"):format(action.title, self.issuer) or action.title
@@ -95,9 +115,7 @@ function metatable:__tostring()
     for _, note in ipairs(action.notes) do
       lines[#lines + 1] = report.wrap(note, "  ", "  ")
     end
-    for _, command in ipairs(self.commands and self.commands.tcld or {}) do
-      lines[#lines + 1] = "  $ " .. cut(command)
-    end
+    add_commands(lines, self)
   elseif self.done.evidence then
     lines[#lines + 1] = report.wrap(self.done.evidence, "  ", "  ")
   end
@@ -112,7 +130,7 @@ end
 -- @treturn[2] fault
 function step.new(fields, namespace)
   fields.title, fields.notes = step.actions[fields.action].title, step.actions[fields.action].notes
-  fields.date = fields.earliest
+  fields.date, fields.namespace = fields.earliest, namespace
   if namespace then
     fields.commands = {}
     for _, tool in ipairs { "tcld", "temporal cloud" } do
