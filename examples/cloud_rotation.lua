@@ -23,8 +23,9 @@ end
 -- One run: true as long as something remains to be done.
 local function run(state, old, new, namespace, paths, at)
   local clients = read_clients(paths)
-  local plan = rotation.resume(state)
+  local plan, err = rotation.resume(state)
   if not plan then
+    assert(err.code == "not_found", err)
     plan = assert(rotation.plan { current = assert(tcpki.bundle.read(old)), next = assert(tcpki.bundle.read(new)),
       clients = clients, namespace = namespace, now = at })
     assert(plan:save(state))
@@ -45,7 +46,7 @@ local function run(state, old, new, namespace, paths, at)
     return true
   end
   for _, command in ipairs(step.commands.tcld) do
-    print("$ " .. command:sub(1, 96))
+    print("$ " .. command)
   end
   assert(plan:done(("%d of %d clients checked"):format(report.accepted, #clients), { at = at }))
   print(("Step %d, %s: done."):format(step.number, step.title))
