@@ -198,7 +198,8 @@ describe("tcpki.cloud.filters", function()
 
     it("has one clear error for what is not filters", function()
       for text, words in pairs {
-        [""] = "T_END", ["-----BEGIN CERTIFICATE-----"] = "character 1", ["[]"] = "an array", ["null"] = "null",
+        [""] = "found the end", ["{]"] = "found ]", ["-----BEGIN CERTIFICATE-----"] = "character 1",
+        ["[]"] = "an array", ["null"] = "null",
         ["3"] = "a number", ['"filters"'] = "a string", ['{"filter":[]}'] = 'no "filters"',
         ['{"filters":[],"extra":1}'] = "'extra'", ['{"filters":{"commonName":"a"}}'] = "not an object",
         ['{"filters":"a"}'] = "not a string", ['{"filters":[1]}'] = "filter 1 is a number",

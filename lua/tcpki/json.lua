@@ -78,6 +78,11 @@ function json.write(value, order, indent)
   return table.concat(out)
 end
 
+-- lua-cjson's names of what stands in a text.
+local tokens = { T_OBJ_BEGIN = "{", T_OBJ_END = "}", T_ARR_BEGIN = "[", T_ARR_END = "]", T_STRING = "a string",
+  T_NUMBER = "a number", T_BOOLEAN = "a boolean", T_NULL = "null", T_COLON = ":", T_COMMA = "a comma",
+  T_END = "the end" }
+
 --- Reads a text.
 -- @tparam string text
 -- @tparam string code of the fault
@@ -94,7 +99,7 @@ function json.read(text, code, what, hint)
   if ok then
     return value
   end
-  local reason = tostring(value):gsub("^.-:%d+: ", ""):gsub("^%u", string.lower)
+  local reason = tostring(value):gsub("^.-:%d+: ", ""):gsub("^%u", string.lower):gsub("T_[A-Z_]+", tokens)
   return fault.fail { code = code, message = ("not %s: %s"):format(what, reason), hint = hint }
 end
 

@@ -138,7 +138,7 @@ local function member(object, name)
 end
 
 local function certificate_of(object, number)
-  if json.kind(object) ~= "an object" then
+  if type(object) ~= "table" then
     return bad_list(("entry %d is %s"):format(number, json.kind(object)))
   end
   local data = member(object, "base64EncodedData")
@@ -175,7 +175,7 @@ function accepted.parse(text)
   if list == json.null then
     list = {}
   elseif not text:find "^%s*%[" then
-    return bad_list("it is " .. json.kind(list))
+    return bad_list("it is " .. (type(list) == "table" and "an object" or json.kind(list)))
   end
   local certificates = {}
   for number, object in ipairs(list) do
