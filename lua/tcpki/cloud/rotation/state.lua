@@ -125,6 +125,7 @@ function state.write(plan, path, saved)
   end
   local written, err = core.file.write(path, text, { overwrite = saved ~= nil })
   if not written then
+    err.hint = err.code == "already_exists" and "resume the rotation that is in it, or choose another path" or err.hint
     return nil, err
   end
   return text
