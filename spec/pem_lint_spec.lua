@@ -51,6 +51,7 @@ describe("tcpki.pem.lint", function()
   local chain, key = leaf_pem .. ca_pem, leaf.key:pem()
   local sec1 = assert(leaf.key:pem { format = "traditional" })
   local pkcs1 = openssl.run("rsa -traditional", openssl.run "genrsa 2048")
+  local damaged = leaf.key:der():sub(1, -6) .. "tails" -- the point is not on the curve
   local lines = lines_of(leaf_pem) -- of the first certificate
   local parameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
 
@@ -167,6 +168,8 @@ describe("tcpki.pem.lint", function()
       "every client" },
     { "a DSA key", pem.encode("DSA PRIVATE KEY", "\x30\x12\2\1\0" .. ("\2\1\5"):rep(5)), "key",
       { "foreign_key" }, 1, 1, "every client" },
+    { "a key of X25519", openssl.run "genpkey -algorithm x25519", "key", { "unusable_key" }, 1, 1, "every client" },
+    { "a damaged key", pem.encode("PRIVATE KEY", damaged), "key", { "unusable_key" }, 1, 1, "every client" },
     { "a PKCS#12 file", openssl.run("pkcs12 -export -passout pass:horse", key .. leaf_pem), "chain", { "der" }, 1, nil,
       "every reader" },
     { "EC PARAMETERS in front", parameters .. key, "key", { "ec_parameters" }, 1, 1, "istiod" },

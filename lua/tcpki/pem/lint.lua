@@ -36,10 +36,6 @@ local function lint_label(add, part, label)
   elseif label and label ~= part.label and label ~= synonyms[part.label] then
     add("wrong_label", "error", ("the label says %s, the content is a %s"):format(kind.shown(part.label), label),
       ("label it %s"):format(label), "most readers")
-  elseif not label and part.der and part.family == "key" and not kind.is_told_apart(part.label) then
-    add("foreign_key", "error", ("no client takes a key under the label %s"):format(kind.shown(part.label)),
-      "make a key of EC, RSA or Ed25519 in PKCS#8: openssl genpkey; ssh-keygen -p -m PKCS8 converts RSA and EC",
-      "every client of a Temporal service")
   elseif not label and part.headers == nil and kind.is_told_apart(part.label) then
     local length = part.der and kind.length(part.der)
     if length and length > #part.der then
@@ -69,6 +65,22 @@ local function lint_key(add, part, label)
     add("encrypted_key", "warning", "the key is encrypted",
       "decrypt it for the worker: openssl pkcs8 -topk8 -nocrypt; keep the file at mode 0600",
       "gRPC core and every Temporal SDK: none can ask for a passphrase")
+  end
+end
+
+-- Whether the key that is expected is one that a client can use: beside certificates it is a mistake anyway.
+local function lint_use(add, part, label)
+  if not label and part.der and not kind.is_told_apart(part.label) then
+    add("foreign_key", "error", ("no client takes a key under the label %s"):format(kind.shown(part.label)),
+      "make a key of EC, RSA or Ed25519 in PKCS#8: openssl genpkey; ssh-keygen -p -m PKCS8 converts RSA and EC",
+      "every client of a Temporal service")
+  elseif label and label ~= "ENCRYPTED PRIVATE KEY" and not part.headers then
+    local key, err = core.key.parse(part.der)
+    if not key and err.code == "out_of_memory" then
+      error(err, 0)
+    elseif not key then
+      add("unusable_key", "error", err.message, err.hint, "every client of a Temporal service")
+    end
   end
 end
 
@@ -126,6 +138,9 @@ local function lint_block(add, part, expected)
   lint_headers(add, part)
   if part.family == "key" then
     lint_key(add, part, label)
+  end
+  if part.family == "key" and expected and expected[2] == "key" then
+    lint_use(add, part, label)
   end
   if part.label == "EC PARAMETERS" then
     add("ec_parameters", "warning", "EC PARAMETERS stands before the key",
