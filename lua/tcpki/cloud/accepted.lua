@@ -10,6 +10,7 @@
 -- changes the white space of what it is sent. The messages of faults are those of the command-line tool.
 -- @module tcpki.cloud.accepted
 
+local base64 = require "tcpki.pem.base64"
 local bundles = require "tcpki.bundle"
 local core = require "tcpki.core"
 local fault = require "tcpki.fault"
@@ -108,24 +109,10 @@ local function bad_list(message)
   return fault.fail { code = "bad_list", message = "not a list of accepted client CAs: " .. message, hint = LIST_HINT }
 end
 
--- A strict reader of base64, line ends aside.
+local DIALECT = { blanks = "[ \t\r\n]", padding = "required" }
+
 local function decode(text)
-  local body = text:gsub("[ \t\r\n]", "")
-  local digits, pads = body:match "^([%w+/]*)(=*)$"
-  if not digits or #pads > 2 or #body % 4 ~= 0 then
-    return nil
-  end
-  return (body:gsub("....", function(group)
-    local number, bytes = 0, 3
-    for i = 1, 4 do
-      local c = group:byte(i)
-      local value = c == 61 and 0 or c == 43 and 62 or c == 47 and 63 or c >= 97 and c - 71 or c >= 65 and c - 65
-        or c + 4
-      number = number << 6 | value
-      bytes = c == 61 and bytes - 1 or bytes
-    end
-    return string.pack(">I3", number):sub(1, bytes)
-  end))
+  return base64.decode(DIALECT, text)
 end
 
 -- One tool writes base64EncodedData, the other Base64EncodedData.
