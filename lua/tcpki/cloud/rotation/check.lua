@@ -3,6 +3,7 @@
 -- @local
 
 local bundles = require "tcpki.bundle"
+local finding = require "tcpki.cloud.check.finding"
 local limits = require "tcpki.cloud.rules".limits
 local options = require "tcpki.options"
 local people = require "tcpki.cloud.clients"
@@ -13,10 +14,6 @@ local check = {}
 
 local known = { at = "integer", filters = "tcpki.cloud.filters", filters_before = "tcpki.cloud.filters",
   filters_after = "tcpki.cloud.filters" }
-
-local function date(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
 
 --- What of a bundle is more than a namespace takes.
 -- @tparam bundle bundle
@@ -117,7 +114,7 @@ function check.run(before, after, clients, how)
   end
   findings:add { code = findings.ok and "safe" or "not_safe", severity = "info",
     message = ("%s on %s: %d of %d clients would be let in"):format(findings.ok and "safe" or "not safe",
-      date(how.at), findings.accepted, #list) }
+      finding.date(how.at), findings.accepted, #list) }
   return findings
 end
 

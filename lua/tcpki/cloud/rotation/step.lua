@@ -3,6 +3,7 @@
 -- @local
 
 local commands = require "tcpki.cloud.commands"
+local finding = require "tcpki.cloud.check.finding"
 local report = require "tcpki.report"
 
 local step = {}
@@ -41,10 +42,6 @@ step.actions = {
       .. "Not sooner than five minutes after the last client changed." },
   },
 }
-
-local function day(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
 
 -- Whoever copies a command gets all of it: a line ends with a \ before an option, or is too long.
 local function broken(command)
@@ -98,12 +95,12 @@ function metatable:__tostring()
   local action = step.actions[self.action]
   local title = self.issuer and ("%s (now of %s)"):format(action.title, self.issuer) or action.title
   local lines = { report.wrap(("%d. %s%s"):format(self.number, title,
-    self.done and (" [done %s]"):format(day(self.done.at)) or ""), "", "   ") }
-  lines[#lines + 1] = ("  from %s%s"):format(day(self.earliest),
-    self.latest and (" until " .. day(self.latest)) or "")
+    self.done and (" [done %s]"):format(finding.date(self.done.at)) or ""), "", "   ") }
+  lines[#lines + 1] = ("  from %s%s"):format(finding.date(self.earliest),
+    self.latest and (" until " .. finding.date(self.latest)) or "")
   add_bundle(lines, self)
   add_people(lines, self.clients, function(client)
-    return ("%s, by %s"):format(client.name, day(client.deadline))
+    return ("%s, by %s"):format(client.name, finding.date(client.deadline))
   end)
   if not self.done then
     if #self.refused > 0 then
