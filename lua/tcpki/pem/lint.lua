@@ -368,7 +368,7 @@ end
 -- `places` (all of them, where it was found more than once); `beneath` where line and column are those of the text that
 -- is left once the findings before it are undone
 -- @treturn[2] nil
--- @treturn[2] fault `out_of_memory`
+-- @treturn[2] fault `out_of_memory`, `too_large` (more than 100 000 blocks)
 function lint.text(text, given)
   options.expect("tcpki.pem.lint", "text", text, "string")
   return content.guarded(describe, text, check_options("tcpki.pem.lint", given))
@@ -379,7 +379,7 @@ end
 -- @tparam[opt] table given as for `lint`
 -- @treturn[1] report as of `lint`; each finding also has the `path`
 -- @treturn[2] nil
--- @treturn[2] fault with the path: `not_found`, `io_error`, …
+-- @treturn[2] fault: with the path `not_found`, `not_a_file`, `io_error`, …; those of `lint`
 function lint.file(path, given)
   options.expect("tcpki.pem.lint_file", "path", path, "string")
   given = check_options("tcpki.pem.lint_file", given)

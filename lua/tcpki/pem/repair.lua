@@ -207,9 +207,11 @@ end
 --- Repairs a text.
 -- @tparam string text
 -- @treturn[1] string canonical PEM (RFC 7468 strict), or the text itself where every client reads it as it is
--- @treturn[1] table the changes, in order: `{ line =, code =, message = }`
+-- @treturn[1] table the changes: `{ line =, code =, message = }`; what was wrapped around all, then the blocks in
+-- order, then the text that was left out. The line of a block is that of the text without what was wrapped around it
 -- @treturn[2] nil
--- @treturn[2] fault `not_certain` with line and column, `empty`, `out_of_memory`
+-- @treturn[2] fault `not_certain` with line and column, `empty`, `out_of_memory`, `too_large` (more than 100 000
+-- blocks)
 return function(text)
   options.expect("tcpki.pem.repair", "text", text, "string")
   if not text:find "[^%s%z]" then
