@@ -448,6 +448,13 @@ CN = in a directory
         assert(ca:issue { csr = theirs, usage = "peer" }).certificate:subject_alt_names())
     end)
 
+    it("throws where a list has names in the place of entries, which would be passed over", function()
+      for _, names in ipairs { { dns = { "a.example" } }, { "a.example", dns = "b.example" } } do
+        expect.throws({ "subject_alt_names", "a list of strings" }, ca.issue, ca,
+          { common_name = "a", usage = "client", subject_alt_names = names })
+      end
+    end)
+
     it("keeps the shape of the subject", function()
       local joined = assert(tcpki.csr.parse(openssl.run(("req -new -key %s -config %s"):format(
         key_path, openssl.configuration(directory, "[dn]\nO=Acme\nCN=worker\n+UID=7\n")))))

@@ -115,6 +115,22 @@ static pki_list *begin_list(lua_State *L, int index, const char *option) {
     return list;
 }
 
+/*
+** How many entries the list at the top has. What stands in it by name would be passed over:
+** subject_alt_names = { dns = "a.example" } is a mistake.
+*/
+static lua_Integer length_of_list(lua_State *L, int index, const char *option,
+                                  const char *expected) {
+    lua_pushnil(L);
+    while (lua_next(L, -2) != 0) {
+        lua_pop(L, 1);
+        if (!lua_isinteger(L, -1)) {
+            (void)bad_option(L, index, option, expected);
+        }
+    }
+    return (lua_Integer)lua_rawlen(L, -1);
+}
+
 const pki_list *take_name(lua_State *L, int index, const char *option) {
     static const char expected[] = "a list of {type =, value =}";
     pki_list *list = begin_list(L, index, option);
@@ -169,7 +185,8 @@ const pki_list *take_general_names(lua_State *L, int index, const char *option) 
     if (list == NULL) {
         return &nothing;
     }
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+    lua_Integer count = length_of_list(L, index, option, expected);
+    for (lua_Integer i = 1; i <= count; i++) {
         int type = lua_rawgeti(L, -1, i);
         if (type == LUA_TTABLE) {
             add_pair(L, index, option, expected, list);
@@ -185,14 +202,16 @@ const pki_list *take_general_names(lua_State *L, int index, const char *option) 
 }
 
 const pki_list *take_words(lua_State *L, int index, const char *option) {
+    static const char expected[] = "a list of strings";
     pki_list *list = begin_list(L, index, option);
     if (list == NULL) {
         return &nothing;
     }
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+    lua_Integer count = length_of_list(L, index, option, expected);
+    for (lua_Integer i = 1; i <= count; i++) {
         size_t length = 0;
         (void)lua_rawgeti(L, -1, i);
-        const char *value = string_at_top(L, index, option, "a list of strings", &length);
+        const char *value = string_at_top(L, index, option, expected, &length);
         add(L, list, "", value, length);
         lua_pop(L, 1);
     }
@@ -206,7 +225,8 @@ const pki_list *take_extensions(lua_State *L, int index, const char *option) {
     if (list == NULL) {
         return &nothing;
     }
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+    lua_Integer count = length_of_list(L, index, option, expected);
+    for (lua_Integer i = 1; i <= count; i++) {
         size_t length = 0;
         if (lua_rawgeti(L, -1, i) != LUA_TTABLE) {
             (void)bad_option(L, index, option, expected);
@@ -230,7 +250,8 @@ const pki_list *take_revocations(lua_State *L, int index, const char *option) {
     if (list == NULL) {
         return &nothing;
     }
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++) {
+    lua_Integer count = length_of_list(L, index, option, expected);
+    for (lua_Integer i = 1; i <= count; i++) {
         size_t length = 0;
         if (lua_rawgeti(L, -1, i) != LUA_TTABLE) {
             (void)bad_option(L, index, option, expected);
