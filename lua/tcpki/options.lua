@@ -110,6 +110,11 @@ function options.list(where, name, values, expected)
       last = index
     end
   end
+  -- Options where a list is wanted would look like an empty one.
+  local field = next(values)
+  if last == 0 and field ~= nil and not getmetatable(values) then
+    error(("%s: expected a list, not a table with '%s'"):format(where, tostring(field)), 3)
+  end
   for i = 1, last do
     if not accepts(expected, values[i]) then
       error(("%s: %s %d must be %s, not %s"):format(where, name, i, expected, type_of(values[i])), 3)
