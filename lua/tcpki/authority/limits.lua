@@ -2,6 +2,7 @@
 -- authorities above (RFC 5280, sections 4.1.2.5, 4.2.1.9 and 4.2.1.10).
 -- @module tcpki.authority.limits
 
+local date = require "tcpki.date"
 local fault = require "tcpki.fault"
 local options = require "tcpki.options"
 
@@ -10,10 +11,6 @@ local limits = {}
 limits.DAY = 86400
 -- Clocks of other machines run behind: a certificate is good from ten minutes ago.
 limits.BACKDATED = 600
-
-local function date(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
 
 -- A thousand years: more would leave the times that a certificate can hold, or the integers.
 local DAYS_LIMIT = 365250
@@ -38,7 +35,7 @@ function limits.validity(where, given, default_days, issuer)
   if limit <= now then
     return fault.fail {
       code = "expired",
-      message = ("the authority expired on %s"):format(date(limit)),
+      message = ("the authority expired on %s"):format(date.minute(limit)),
       subject = tostring(issuer:subject()),
       hint = "renew the authority, or issue under another one",
     }
@@ -51,7 +48,8 @@ function limits.validity(where, given, default_days, issuer)
     if given.days or given.not_after then
       return fault.fail {
         code = "outlives_issuer",
-        message = ("the certificate would end on %s, its issuer ends on %s"):format(date(not_after), date(limit)),
+        message = ("the certificate would end on %s, its issuer ends on %s"):format(date.minute(not_after),
+          date.minute(limit)),
         subject = tostring(issuer:subject()),
         hint = ("ask for at most %d days, or renew the authority"):format((limit - 1 - now) // limits.DAY),
       }

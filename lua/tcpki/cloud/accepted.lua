@@ -10,6 +10,7 @@
 -- changes the white space of what it is sent. The messages of faults are those of the command-line tool.
 -- @module tcpki.cloud.accepted
 
+local date = require "tcpki.date"
 local base64 = require "tcpki.pem.base64"
 local bundles = require "tcpki.bundle"
 local core = require "tcpki.core"
@@ -80,10 +81,6 @@ function accepted.list(bundle)
   return rows
 end
 
-local function rfc3339(seconds)
-  return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
-end
-
 --- The list as the JSON that `tcld namespace accepted-client-ca list` prints.
 -- @tparam bundle bundle
 -- @treturn[1] string with a line end
@@ -97,7 +94,7 @@ function accepted.json(bundle)
   local objects = {}
   for i, row in ipairs(rows) do
     objects[i] = { fingerprint = row.fingerprint, issuer = row.issuer, subject = row.subject,
-      notBefore = rfc3339(row.not_before), notAfter = rfc3339(row.not_after),
+      notBefore = date.rfc3339(row.not_before), notAfter = date.rfc3339(row.not_after),
       base64EncodedData = row.base64_encoded_data }
   end
   return json.write(objects, order) .. "\n"
@@ -285,7 +282,7 @@ function difference_metatable:__tostring()
   for _, part in ipairs { { "+", self.added }, { "-", self.removed } } do
     for _, certificate in ipairs(part[2]) do
       lines[#lines + 1] = ("%s %s (SHA-1 %s, until %s)"):format(part[1], certificate:subject(),
-        certificate:fingerprint "sha1", os.date("!%Y-%m-%d", certificate:not_after()))
+        certificate:fingerprint "sha1", date.day(certificate:not_after()))
     end
   end
   return #lines > 0 and table.concat(lines, "\n") or "nothing to change"

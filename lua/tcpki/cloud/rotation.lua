@@ -27,8 +27,8 @@
 -- @module tcpki.cloud.rotation
 
 local check = require "tcpki.cloud.rotation.check"
+local date = require "tcpki.date"
 local fault = require "tcpki.fault"
-local finding = require "tcpki.cloud.check.finding"
 local make = require "tcpki.cloud.rotation.plan"
 local options = require "tcpki.options"
 local people = require "tcpki.cloud.clients"
@@ -143,7 +143,7 @@ function methods:check(clients, how)
   local report, err = check.run(one.before, after, concerned, { at = at, filters = self.filters })
   if report and at < one.earliest then
     report:add { code = "too_early", severity = "warning",
-      message = ("step %d is for %s or later"):format(one.number, finding.date(one.earliest)),
+      message = ("step %d is for %s or later"):format(one.number, date.minute(one.earliest)),
       hint = "wait until then" }
   end
   return report, err

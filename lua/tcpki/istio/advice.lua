@@ -2,14 +2,11 @@
 -- @module tcpki.istio.advice
 -- @local
 
+local date = require "tcpki.date"
 local layout = require "tcpki.istio.layout"
 
 local DAY = 86400
 local SOON = 30 * DAY
-
-local function date(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
 
 local function advise_files(state)
   local texts = state.texts
@@ -94,11 +91,11 @@ local function advise_path(state)
     end
     local last, above = certificate:not_after(), state.path[i + 1]
     if above and last > above.certificate:not_after() then
-      state.add("outlives_issuer", where, { view = view, line = line, date = date(last),
-        other = date(above.certificate:not_after()) })
+      state.add("outlives_issuer", where, { view = view, line = line, date = date.minute(last),
+        other = date.minute(above.certificate:not_after()) })
     end
     if last - state.now < SOON then
-      state.add("expires_soon", where, { view = view, line = line, date = date(last),
+      state.add("expires_soon", where, { view = view, line = line, date = date.minute(last),
         count = (last - state.now) // DAY })
     end
   end

@@ -3,6 +3,7 @@
 -- @module tcpki.istio.check
 -- @local
 
+local date = require "tcpki.date"
 local advise = require "tcpki.istio.advice"
 local go = require "tcpki.istio.go"
 local kind = require "tcpki.pem.kind"
@@ -12,10 +13,6 @@ local report = require "tcpki.report"
 local rules = require "tcpki.istio.rules"
 
 local PREFIX = "failed to create an istiod CA: "
-
-local function date(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
 
 local function fill(template, values)
   return (template:gsub("{(%w+)}", function(name)
@@ -165,7 +162,7 @@ local function check_path(state)
   local values = {
     view = culprit, reason = inner, line = line, oid = culprit.unknown_critical,
     issuer = tostring(culprit.certificate:issuer()), other = code == "no_issuer" and same_name(state, culprit) or nil,
-    date = date(code == "not_yet_valid" and culprit.certificate:not_before() or culprit.certificate:not_after()),
+    date = date.minute(code == "not_yet_valid" and culprit.certificate:not_before() or culprit.certificate:not_after()),
   }
   if values.other then
     code = "issuer_name_differs"
@@ -273,7 +270,8 @@ local function read_crls(state)
     crls[#crls + 1] = crl
     local last = crl:next_update()
     if last and last < state.now then
-      add(state, "crl_expired", layout.CRL, { names = tostring(crl:issuer()), date = date(last), line = block.line })
+      add(state, "crl_expired", layout.CRL, { names = tostring(crl:issuer()), date = date.minute(last),
+        line = block.line })
     end
   end
   return crls
@@ -336,7 +334,8 @@ local function check_chain_life(state)
       ("%sfailed to get cert chain TTL failed to extract cert expiration timestamp: failed to parse the cert: %s")
         :format(failed, block and "failed to parse X.509 certificate" or "invalid PEM encoded certificate"))
   elseif view.certificate:not_after() <= state.now then
-    add(state, "chain_expired", where, { view = view, line = block.line, date = date(view.certificate:not_after()) },
+    add(state, "chain_expired", where, { view = view, line = block.line,
+      date = date.minute(view.certificate:not_after()) },
       failed .. "cert chain has expired")
   end
 end

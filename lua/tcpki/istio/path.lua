@@ -7,6 +7,8 @@
 -- @module tcpki.istio.path
 -- @local
 
+local date = require "tcpki.date"
+
 local path = {}
 
 -- The most signatures that are looked at for one verdict (maxChainSignatureChecks).
@@ -73,21 +75,17 @@ function path.signed(crl, view)
   return view.key ~= nil and crl:signed_by(view.key)
 end
 
-local function time(seconds)
-  return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
-end
-
 -- Certificate.isValid: nil, or what is wrong. `below` is how many certificates are under it, the leaf included.
 local function invalid(view, role, below, now)
   local not_before, not_after = view.certificate:not_before(), view.certificate:not_after()
   if view.unknown_critical then
     return "x509: unhandled critical extension"
   elseif now < not_before then
-    return ("x509: certificate has expired or is not yet valid: current time %s is before %s"):format(time(now),
-      time(not_before))
+    return ("x509: certificate has expired or is not yet valid: current time %s is before %s"):format(date.rfc3339(now),
+      date.rfc3339(not_before))
   elseif now > not_after then
-    return ("x509: certificate has expired or is not yet valid: current time %s is after %s"):format(time(now),
-      time(not_after))
+    return ("x509: certificate has expired or is not yet valid: current time %s is after %s"):format(date.rfc3339(now),
+      date.rfc3339(not_after))
   elseif role == "intermediate" and not view.ca then
     return "x509: certificate is not authorized to sign other certificates"
   elseif view.path_length and below - 1 > view.path_length then

@@ -2,6 +2,7 @@
 -- @module tcpki.probe.result
 
 local core = require "tcpki.core"
+local date = require "tcpki.date"
 local causes = require "tcpki.probe.causes"
 local judge = require "tcpki.probe.judge"
 local report = require "tcpki.probe.report"
@@ -10,10 +11,6 @@ local words = require "tcpki.probe.words"
 local result = {}
 
 local metatable = { __name = "tcpki.probe.result", __tostring = report.text }
-
-local function date(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
 
 -- ---- the certificates of both sides ----
 
@@ -59,10 +56,10 @@ end
 local function expiry_of(leaf, now)
   local after = leaf:not_after()
   if now > after then
-    return ("expired on %s, %s ago"):format(date(after), report.span(now - after))
+    return ("expired on %s, %s ago"):format(date.minute(after), report.span(now - after))
   end
   return ("has expired by the server's clock, or an issuer of it has; by the clock here it is "
-    .. "valid until %s"):format(date(after))
+    .. "valid until %s"):format(date.minute(after))
 end
 
 local function accepted_of(trace)
@@ -85,7 +82,7 @@ local function fields_of(task, context, seen, about)
   }
   if leaf then
     fields.subject, fields.issuer = tostring(leaf:subject()), tostring(leaf:issuer())
-    fields.not_before, fields.expiry = date(leaf:not_before()), expiry_of(leaf, context.now)
+    fields.not_before, fields.expiry = date.minute(leaf:not_before()), expiry_of(leaf, context.now)
   end
   for name, value in pairs(about) do fields[name] = tidy(value) end
   if fields.evidence then fields.evidence = about.evidence end

@@ -4,6 +4,7 @@
 
 local finding = require "tcpki.cloud.check.finding"
 local rules = require "tcpki.cloud.rules"
+local date = require "tcpki.date"
 
 local certificate = {}
 
@@ -65,13 +66,13 @@ end
 local function judge_time(facts, role, state, add)
   local at = state.at
   if at > facts.not_after then
-    add("expired", { date = finding.date(facts.not_after), time = finding.span(at - facts.not_after),
+    add("expired", { date = date.minute(facts.not_after), time = finding.span(at - facts.not_after),
       consequence = consequences[role], cure = cures[role] })
   elseif at < facts.not_before then
-    add("not_yet_valid", { date = finding.date(facts.not_before), time = finding.span(facts.not_before - at),
+    add("not_yet_valid", { date = date.minute(facts.not_before), time = finding.span(facts.not_before - at),
       consequence = role == "authority" and ", and until then nor is what it issued" or "" })
   elseif facts.not_after - at < soon_of(facts, state.soon) then
-    add("expires_soon", { date = finding.date(facts.not_after), time = finding.span(facts.not_after - at),
+    add("expires_soon", { date = date.minute(facts.not_after), time = finding.span(facts.not_after - at),
       cure = cures[role] })
   end
 end

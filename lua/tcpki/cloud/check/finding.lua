@@ -45,13 +45,6 @@ function finding.at(facts, place, more)
   return where
 end
 
---- A date for people.
--- @tparam integer seconds since the epoch
--- @treturn string UTC
-function finding.date(seconds)
-  return os.date("!%Y-%m-%d %H:%M UTC", seconds)
-end
-
 --- A span of time for people.
 -- @tparam integer seconds
 -- @treturn string

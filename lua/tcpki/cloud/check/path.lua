@@ -8,6 +8,7 @@ local facts = require "tcpki.cloud.check.facts"
 local finding = require "tcpki.cloud.check.finding"
 local names = require "tcpki.cloud.check.names"
 local rules = require "tcpki.cloud.rules"
+local date = require "tcpki.date"
 
 -- What a finding on a certificate of the client carries. Its fingerprint and serial are read only where one is made.
 local function place_of(state, one, depth)
@@ -119,8 +120,8 @@ local function check_lifetime(state, path)
   local leaf, issuer = path[1], path[2]
   if issuer and leaf.not_after and issuer.not_after and leaf.not_after >= issuer.not_after
     and not leaf.certificate:self_signed() then
-    adder(state, leaf, 0)("outlives_issuer", { date = finding.date(leaf.not_after), issuer = issuer.subject,
-      issuer_date = finding.date(issuer.not_after) })
+    adder(state, leaf, 0)("outlives_issuer", { date = date.minute(leaf.not_after), issuer = issuer.subject,
+      issuer_date = date.minute(issuer.not_after) })
   end
 end
 

@@ -5,6 +5,7 @@
 local files = require "tcpki.cloud.issue.files"
 local key_rules = require "tcpki.cloud.issue.keys"
 local names = require "tcpki.cloud.issue.names"
+local date = require "tcpki.date"
 local options = require "tcpki.options"
 local pkcs12 = require "tcpki.pkcs12"
 local fault = require "tcpki.fault"
@@ -125,7 +126,7 @@ local function check_ending(certificate, chain)
       return fault.fail {
         code = "outlives_issuer",
         message = ("the certificate would end on %s, a CA above it ends on %s"):format(
-          os.date("!%Y-%m-%d %H:%M UTC", certificate:not_after()), os.date("!%Y-%m-%d %H:%M UTC", issuer:not_after())),
+          date.minute(certificate:not_after()), date.minute(issuer:not_after())),
         subject = tostring(issuer:subject()),
         depth = depth,
       }

@@ -3,8 +3,8 @@
 -- @local
 
 local bundles = require "tcpki.bundle"
-local finding = require "tcpki.cloud.check.finding"
 local limits = require "tcpki.cloud.rules".limits
+local date = require "tcpki.date"
 local options = require "tcpki.options"
 local people = require "tcpki.cloud.clients"
 local report = require "tcpki.report"
@@ -114,7 +114,7 @@ function check.run(before, after, clients, how)
   end
   findings:add { code = findings.ok and "safe" or "not_safe", severity = "info",
     message = ("%s on %s: %d of %d clients would be let in"):format(findings.ok and "safe" or "not safe",
-      finding.date(how.at), findings.accepted, #list) }
+      date.minute(how.at), findings.accepted, #list) }
   return findings
 end
 

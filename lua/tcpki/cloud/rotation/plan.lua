@@ -5,6 +5,7 @@
 local bundles = require "tcpki.bundle"
 local check = require "tcpki.cloud.rotation.check"
 local check_bundle = require "tcpki.cloud.check.bundle"
+local date = require "tcpki.date"
 local fault = require "tcpki.fault"
 local options = require "tcpki.options"
 local people = require "tcpki.cloud.clients"
@@ -20,10 +21,6 @@ local MARGIN = 7
 local known = { current = "tcpki.bundle", next = "tcpki.certificate|tcpki.bundle|table",
   retire = "tcpki.certificate|tcpki.bundle|table", clients = "table", now = "integer", margin = "number",
   namespace = "string", filters = "tcpki.cloud.filters" }
-
-local function day(seconds)
-  return os.date("!%Y-%m-%d", seconds)
-end
 
 -- The bundle with and without some certificates.
 local function change(bundle, added, removed)
@@ -51,7 +48,8 @@ local function check_next(certificates, now)
         message = "the next certificate is not a CA: a bundle takes no other", hint = "pass the certificate of the CA" }
     elseif certificate:not_after() <= now then
       return fault.fail { code = "expired", subject = subject,
-        message = ("the next CA expired on %s"):format(day(certificate:not_after())), hint = "pass one that is valid" }
+        message = ("the next CA expired on %s"):format(date.day(certificate:not_after())),
+        hint = "pass one that is valid" }
     end
   end
   return true

@@ -7,6 +7,7 @@
 
 local bundles = require "tcpki.bundle"
 local core = require "tcpki.core"
+local date = require "tcpki.date"
 local fault = require "tcpki.fault"
 local filters = require "tcpki.cloud.filters"
 local json = require "tcpki.json"
@@ -23,7 +24,7 @@ local order = { "kind", "version", "namespace", "created", "filters", "steps", "
 -- ---- times ----
 
 local function write_time(seconds)
-  return seconds and os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
+  return seconds and date.rfc3339(seconds)
 end
 
 -- Days since the epoch of a date of the Gregorian calendar. Years begin in March, so that a leap day is their last.

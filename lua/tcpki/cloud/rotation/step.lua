@@ -3,7 +3,7 @@
 -- @local
 
 local commands = require "tcpki.cloud.commands"
-local finding = require "tcpki.cloud.check.finding"
+local date = require "tcpki.date"
 local report = require "tcpki.report"
 
 local step = {}
@@ -57,7 +57,7 @@ local function add_bundle(lines, self)
   for _, part in ipairs { { "+", difference.added }, { "-", difference.removed } } do
     for _, certificate in ipairs(part[2]) do
       lines[#lines + 1] = report.wrap(("%s %s, until %s"):format(part[1], certificate:subject(),
-        os.date("!%Y-%m-%d", certificate:not_after())), "  ", "      ")
+        date.day(certificate:not_after())), "  ", "      ")
     end
   end
   if #difference.added + #difference.removed > 0 then
@@ -95,12 +95,12 @@ function metatable:__tostring()
   local action = step.actions[self.action]
   local title = self.issuer and ("%s (now of %s)"):format(action.title, self.issuer) or action.title
   local lines = { report.wrap(("%d. %s%s"):format(self.number, title,
-    self.done and (" [done %s]"):format(finding.date(self.done.at)) or ""), "", "   ") }
-  lines[#lines + 1] = ("  from %s%s"):format(finding.date(self.earliest),
-    self.latest and (" until " .. finding.date(self.latest)) or "")
+    self.done and (" [done %s]"):format(date.minute(self.done.at)) or ""), "", "   ") }
+  lines[#lines + 1] = ("  from %s%s"):format(date.minute(self.earliest),
+    self.latest and (" until " .. date.minute(self.latest)) or "")
   add_bundle(lines, self)
   add_people(lines, self.clients, function(client)
-    return ("%s, by %s"):format(client.name, finding.date(client.deadline))
+    return ("%s, by %s"):format(client.name, date.minute(client.deadline))
   end)
   if not self.done then
     if #self.refused > 0 then
