@@ -87,8 +87,8 @@ FLAGS = $(BUILD)/flags
 .PHONY: always
 $(FLAGS): always
 	@mkdir -p $(@D)
-	@echo '$(COMPILE) $(WARNINGS) $(LUA_FLAGS) $(OPENSSL_FLAGS) $(GRPC_FLAGS) $(SHARED)' > $@.new
-	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+	@echo '$(COMPILE) $(WARNINGS) $(LUA_FLAGS) $(OPENSSL_FLAGS) $(GRPC_FLAGS) $(SHARED)' > $@.$$PPID
+	@cmp -s $@.$$PPID $@ && rm $@.$$PPID || mv $@.$$PPID $@
 
 $(BUILD)/headers: $(FLAGS)
 	@printf '#include <lua.h>\n#if LUA_VERSION_NUM < 504\n#error\n#endif\n' \
