@@ -5,10 +5,10 @@
 
 local date = require "tcpki.date"
 local advise = require "tcpki.istio.advice"
-local go = require "tcpki.istio.go"
+local go = require "tcpki.go"
 local kind = require "tcpki.pem.kind"
 local layout = require "tcpki.istio.layout"
-local path = require "tcpki.istio.path"
+local path = require "tcpki.go.path"
 local report = require "tcpki.report"
 local rules = require "tcpki.istio.rules"
 

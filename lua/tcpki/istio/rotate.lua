@@ -8,7 +8,7 @@
 -- @module tcpki.istio
 
 local fault = require "tcpki.fault"
-local go = require "tcpki.istio.go"
+local go = require "tcpki.go"
 local layout = require "tcpki.istio.layout"
 local options = require "tcpki.options"
 local report = require "tcpki.report"

@@ -3,7 +3,7 @@
 
 local fault = require "tcpki.fault"
 local file = require "tcpki.file"
-local go = require "tcpki.istio.go"
+local go = require "tcpki.go"
 local layout = require "tcpki.istio.layout"
 local options = require "tcpki.options"
 local quote = require "tcpki.pem.quote"

@@ -3,7 +3,7 @@
 -- Go (crypto/x509/pkix, Name.String) does not print a name as it stands: it sorts the usual fields into one fixed
 -- order, joins the values of a field with +, keeps one common name and one serial number (the last), prints all that
 -- from the back, and then the fields that it has no name for, by OID and as the DER of their values.
--- @module tcpki.go_name
+-- @module tcpki.go.name
 -- @local
 
 -- In the order in which Go puts them together.

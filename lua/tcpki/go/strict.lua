@@ -1,7 +1,7 @@
 --- What Go's crypto/x509 refuses of the certificates and keys that libcrypto reads: it is stricter with DER.
 --
 -- Found by holding damaged files against Istio's module; what is damaged for both is not looked at here.
--- @module tcpki.istio.strict
+-- @module tcpki.go.strict
 -- @local
 
 local kind = require "tcpki.pem.kind"
@@ -225,7 +225,7 @@ local refusals = {
 }
 
 --- What Go says of a certificate that libcrypto has read.
--- @tparam table view as of tcpki.istio.go: `certificate`, `der`, `version`, `extensions`, `key`
+-- @tparam table view as of tcpki.go: `certificate`, `der`, `version`, `extensions`, `key`
 -- @treturn ?string nil where Go reads it too; "" where it says something that is not known here
 function strict.refusal(view)
   local parts = parts_of(view.der)

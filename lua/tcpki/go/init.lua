@@ -1,14 +1,14 @@
---- What Go sees in a file: istiod reads its CA files with encoding/pem and crypto/x509, which pass over what others
--- refuse, and refuse what others pass over.
--- @module tcpki.istio.go
+--- What Go sees in a file: istiod and the Temporal server read theirs with encoding/pem and crypto/x509, which pass over
+-- what others refuse, and refuse what others pass over.
+-- @module tcpki.go
 -- @local
 
 local base64 = require "tcpki.pem.base64"
 local core = require "tcpki.core"
 local framing = require "tcpki.pem.framing"
-local go_name = require "tcpki.go_name"
+local go_name = require "tcpki.go.name"
 local kind = require "tcpki.pem.kind"
-local strict = require "tcpki.istio.strict"
+local strict = require "tcpki.go.strict"
 
 local go = {}
 

@@ -4,7 +4,7 @@
 -- Names are compared byte by byte, key usage counts only where a signature is checked, the extended key usages of CAs
 -- bind those below, serverAuth is implied where nobody asks for a purpose, and a trusted certificate is an anchor
 -- whatever it is. Certificate policies are not looked at.
--- @module tcpki.istio.path
+-- @module tcpki.go.path
 -- @local
 
 local date = require "tcpki.date"
@@ -65,7 +65,7 @@ end
 --- Whether Go takes a CRL for signed by a certificate (RevocationList.CheckSignatureFrom). The name of the issuer
 -- does not count.
 -- @tparam crl crl
--- @tparam table view of the certificate, as by tcpki.istio.go
+-- @tparam table view of the certificate, as by tcpki.go
 -- @treturn boolean
 function path.signed(crl, view)
   if view.version == 3 and not view.constraints or view.constraints and not view.ca
@@ -213,7 +213,7 @@ local function names_fault(chain)
 end
 
 --- Verifies a certificate as istiod does.
--- @tparam table view the certificate, as by tcpki.istio.go
+-- @tparam table view the certificate, as by tcpki.go
 -- @tparam {table,…} roots
 -- @tparam {table,…} intermediates
 -- @tparam integer now seconds since the epoch
