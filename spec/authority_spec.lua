@@ -488,6 +488,56 @@ CN = in a directory
       holds(assert(ca:sign(csr)), ca.certificate)
     end)
 
+    describe("as it was requested", function()
+      local function request(key, extensions)
+        local config = openssl.configuration(directory, "req_extensions = ex\n[dn]\nCN = a\n[ex]\n" .. extensions)
+        local generate = key == "rsa" and "-newkey rsa:2048" or "-newkey ec -pkeyopt ec_paramgen_curve:P-256"
+        return assert(tcpki.csr.parse(openssl.run(("req -new %s -nodes -keyout /dev/null -config %s"):format(generate,
+          config))))
+      end
+      local function sign(key, extensions)
+        return ca:sign(request(key, extensions), { usage = "requested" })
+      end
+
+      it("keeps the usages of a leaf", function()
+        for _, case in ipairs {
+          { "rsa", "keyUsage = digitalSignature,keyEncipherment\nextendedKeyUsage = serverAuth,clientAuth\n"
+            .. "subjectAltName = DNS:a.example", "Digital Signature, Key Encipherment",
+            "TLS Web Server Authentication, TLS Web Client Authentication" },
+          { "rsa", "keyUsage = digitalSignature,keyEncipherment\nextendedKeyUsage = clientAuth",
+            "Digital Signature, Key Encipherment", "TLS Web Client Authentication" },
+          { "ec", "extendedKeyUsage = serverAuth\nsubjectAltName = DNS:a.example", "Digital Signature",
+            "TLS Web Server Authentication" },
+          { "ec", "basicConstraints = CA:FALSE", "Digital Signature", "TLS Web Client Authentication" },
+        } do
+          local leaf = assert(sign(case[1], case[2]))
+          holds(leaf, ca.certificate)
+          local text = openssl.run("x509 -noout -ext keyUsage,extendedKeyUsage", leaf.certificate:pem())
+          assert.matches("Key Usage: critical\n *" .. case[3] .. "\n", text)
+          assert.matches("Extended Key Usage: *\n *" .. case[4] .. "\n", text)
+        end
+      end)
+
+      it("refuses what no leaf of TLS has a use for", function()
+        for _, case in ipairs {
+          { "ec", "keyUsage = digitalSignature,keyCertSign", "key_cert_sign" },
+          { "ec", "keyUsage = keyEncipherment", "key_encipherment" },
+          { "rsa", "extendedKeyUsage = clientAuth,codeSigning", "code_signing" },
+          { "rsa", "basicConstraints = CA:TRUE,pathlen:0", "a CA" },
+        } do
+          local err = expect.fault("usage_not_permitted", sign(case[1], case[2]))
+          assert.matches("asks for .*" .. case[3], err.message)
+          assert.matches('usage = "client"', err.hint, 1, true)
+        end
+        assert.matches("usage server", expect.fault("bad_name", sign("ec", "extendedKeyUsage = serverAuth")).message)
+      end)
+
+      it("is nothing to ask for without a CSR", function()
+        expect.throws({ "usage", "requested", "known: ca, client, peer, server" }, ca.issue, ca,
+          { common_name = "a", usage = "requested" })
+      end)
+    end)
+
     it("refuses a CSR whose own signature does not hold", function()
       local bytes = theirs:der()
       local changed = assert(tcpki.csr.parse(bytes:sub(1, -2) .. string.char(bytes:byte(-1) ~ 1)))

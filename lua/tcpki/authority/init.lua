@@ -9,17 +9,10 @@ local core = require "tcpki.core"
 local fault = require "tcpki.fault"
 local limits = require "tcpki.authority.limits"
 local options = require "tcpki.options"
+local profiles = require "tcpki.authority.profiles"
 local revocation = require "tcpki.authority.revocation"
 
 local authority = {}
-
---- What each usage puts into a certificate, and how long it lives where nobody says.
-local profiles = {
-  client = { extended_key_usage = { "client_auth" }, days = 90 },
-  server = { extended_key_usage = { "server_auth" }, days = 90, named = true },
-  peer = { extended_key_usage = { "server_auth", "client_auth" }, days = 90, named = true },
-  ca = { ca = true, key_usage = { "key_cert_sign", "crl_sign" }, days = 1825 },
-}
 
 local SUBJECT_ALT_NAME = "2.5.29.17"
 
@@ -37,18 +30,6 @@ revocation.add_methods(methods)
 
 function metatable:__tostring()
   return ("tcpki.authority (%s)"):format(self.certificate:subject())
-end
-
--- An RSA key of a server also deciphers the key exchange of TLS 1.2 (RFC 5246, section 7.4.2). That of a client never
--- does, and RFC 5280, section 4.2.1.12, calls it inconsistent with clientAuth alone.
-local function key_usage_of(profile, public_key)
-  if profile.key_usage then
-    return profile.key_usage
-  end
-  if public_key:type() == "rsa" and options.has(profile.extended_key_usage, "server_auth") then
-    return { "digital_signature", "key_encipherment" }
-  end
-  return { "digital_signature" }
 end
 
 local function subject_of(where, given)
@@ -186,7 +167,7 @@ function authority.new(given)
     serial = given.serial,
     digest = given.digest,
     basic_constraints = { ca = true, path_length = given.path_length },
-    key_usage = profiles.ca.key_usage,
+    key_usage = profiles.rows.ca.key_usage,
     name_constraints = given.name_constraints,
     crl_distribution_points = given.crl_distribution_points,
     public_key = key,
@@ -196,7 +177,7 @@ function authority.new(given)
     return nil, err
   end
   local ok
-  ok, err = limits.named(certificate, "ca", profiles.ca)
+  ok, err = limits.named(certificate, "ca", profiles.rows.ca)
   if not ok then
     return nil, err
   end
@@ -311,9 +292,9 @@ end
 
 local function issue(self, where, given)
   local usage = given.usage or (given.csr and "client")
-  local profile = usage and profiles[usage]
+  local profile, fault_of_request = profiles.choose(where, usage, given.csr)
   if not profile then
-    error(("%s: option 'usage' is %s (known: ca, client, peer, server)"):format(where, tostring(usage)), 3)
+    return nil, fault_of_request
   end
   if not profile.ca and (given.path_length or given.name_constraints) then
     error(("%s: path_length and name_constraints go with usage \"ca\""):format(where), 3)
@@ -342,7 +323,7 @@ local function issue(self, where, given)
     serial = given.serial,
     digest = given.digest,
     basic_constraints = { ca = profile.ca or false, path_length = path_length },
-    key_usage = key_usage_of(profile, content.public_key),
+    key_usage = profiles.key_usage(profile, content.public_key),
     extended_key_usage = profile.extended_key_usage,
     name_constraints = given.name_constraints,
     crl_distribution_points = given.crl_distribution_points,
@@ -354,7 +335,7 @@ local function issue(self, where, given)
   if not certificate then
     return nil, err
   end
-  ok, err = limits.named(certificate, usage, profile)
+  ok, err = limits.named(certificate, profile.usage or usage, profile)
   if ok then
     ok, err = limits.names(self, certificate)
   end
@@ -382,10 +363,11 @@ end
 
 --- Signs a CSR, after a check of its own signature. Its subject and names are kept unless others are given.
 -- @tparam csr csr
--- @tparam[opt] table given as for `issue`, without `key`; `usage` is "client" by default
+-- @tparam[opt] table given as for `issue`, without `key`; `usage` is "client" by default; "requested" takes the one
+-- that the CSR asks for, with its key usage
 -- @treturn[1] leaf without a key
 -- @treturn[2] nil
--- @treturn[2] fault as for `issue`
+-- @treturn[2] fault as for `issue`; `usage_not_permitted` where the CSR asks for what no leaf may
 function methods:sign(csr, given)
   options.expect("authority:sign", "csr", csr, "tcpki.csr")
   given = limits.days("authority:sign", options.check("authority:sign", given, sign_options))
