@@ -2,6 +2,9 @@
 -- directory and on ports of its own. Everything that it presents or trusts is made by tcpki.
 --
 --   local temporal = assert(server.start())
+--   local open = assert(server.start { client_auth = false })   asks no client for a certificate
+--   local plain = assert(server.start { plaintext = true })     no TLS at the frontend
+--   local temporal = assert(server.start { host_overrides = { ["a.test"] = { leaf =, client_ca = PEM or nil } } })
 --   temporal.address, temporal.server_ca (PEM), temporal.authority (a client CA), temporal.client
 --   temporal:trust(1, pem)   replaces the first of the two files of trusted client CAs
 --   temporal:path "client.pem", "client.key", "server-ca.pem": the same as files
@@ -96,13 +99,7 @@ global:
         requireClientAuth: true
         clientCaFiles: [server-ca.pem]
       client: { serverName: internode, rootCaFiles: [server-ca.pem] }
-    frontend:
-      server:
-        certFile: frontend.pem
-        keyFile: frontend.key
-        requireClientAuth: true
-        clientCaFiles: [client-ca-1.pem, client-ca-2.pem]
-      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }
+$frontend
 services:
   frontend: { rpc: { grpcPort: $1, membershipPort: $2, bindOnLocalHost: true } }
   matching: { rpc: { grpcPort: $3, membershipPort: $4, bindOnLocalHost: true } }
@@ -120,6 +117,38 @@ clusterMetadata:
       rpcAddress: "localhost:$1"
 dcRedirectionPolicy: { policy: noop }
 ]]
+
+local frontend_with_tls = [[
+    frontend:
+      server:
+        certFile: frontend.pem
+        keyFile: frontend.key
+        requireClientAuth: %s
+        clientCaFiles: [client-ca-1.pem, client-ca-2.pem]
+      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }
+]]
+
+-- global.tls.frontend, with a certificate and client CAs of its own for each other host.
+local function frontend_section(self, options)
+  if options.plaintext then return "" end
+  local lines = { frontend_with_tls:format(tostring(options.client_auth ~= false)) }
+  local hosts = {}
+  for host in pairs(options.host_overrides or {}) do hosts[#hosts + 1] = host end
+  table.sort(hosts)
+  if hosts[1] then lines[2] = "      hostOverrides:\n" end
+  for _, host in ipairs(hosts) do
+    local override = options.host_overrides[host]
+    assert(override.leaf.key:write(self:path(host .. ".key")))
+    assert(override.leaf.chain:write(self:path(host .. ".pem")))
+    local asked = "requireClientAuth: false"
+    if override.client_ca then
+      assert(tcpki.file.write(self:path(host .. ".ca.pem"), override.client_ca, { mode = 420 }))
+      asked = ("requireClientAuth: true, clientCaFiles: [%s.ca.pem]"):format(host)
+    end
+    lines[#lines + 1] = ("        %q: { certFile: %s.pem, keyFile: %s.key, %s }\n"):format(host, host, host, asked)
+  end
+  return table.concat(lines)
+end
 
 -- The shell holds the reading end of a pipe from us, and stops the server when the pipe ends:
 -- when it is closed, and also when this process dies, however it dies.
@@ -200,13 +229,14 @@ local function launch(self, binary)
   local ports = free_ports(6)
   self.address = ("127.0.0.1:%d"):format(ports[1])
   local text = configuration:gsub("%$(%d)", function(index) return ports[tonumber(index)] end)
+  text = text:gsub("%$frontend\n", function() return self.frontend end)
   assert(tcpki.file.write(self:path "server.yaml", text, { overwrite = true }))
   os.remove(self:path "server.exit")
   self.handle = assert(io.popen(keeper:format(self.directory, binary), "w"))
   local result
   for _ = 1, 300 do
     result = self:probe()
-    if result.ok then return true end
+    if result.ok or self.plaintext and result.stage == "tls" then return true end
     if exists(self:path "server.exit") then break end
     sleep(0.2)
   end
@@ -217,7 +247,9 @@ local function launch(self, binary)
   return nil, message, log:find("address already in use", 1, true) ~= nil
 end
 
-function server.start()
+-- Options: see above. A server without TLS at its frontend is known to serve when its port answers.
+function server.start(options)
+  options = options or {}
   local binary, missing = server.counterpart "server"
   if not binary then return nil, missing end
 
@@ -247,6 +279,9 @@ function server.start()
   assert(self.client.chain:write(self:path "client.pem"))
   self:trust(1, self.authority.certificate:pem())
   self:trust(2, self.authority.certificate:pem())
+
+  self.plaintext = options.plaintext
+  self.frontend = frontend_section(self, options)
 
   for _ = 1, 3 do
     local ok, message, again = launch(self, binary)
