@@ -19,6 +19,7 @@ local rooms = {
   file = "tcpki.file",
   istio = "tcpki.istio",
   key = "tcpki.key",
+  lock = "tcpki.lock",
   pem = "tcpki.pem",
   pkcs12 = "tcpki.pkcs12",
   probe = "tcpki.probe",

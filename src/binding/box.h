@@ -17,7 +17,7 @@ typedef struct box_kind {
     long live; /* objects held now, for tcpki.core.live() */
 } box_kind;
 
-extern box_kind box_key, box_certificate, box_csr, box_crl, box_store;
+extern box_kind box_key, box_certificate, box_csr, box_crl, box_store, box_lock;
 
 void box_register(lua_State *L, box_kind *kind, const luaL_Reg *methods,
                   const luaL_Reg *metamethods);

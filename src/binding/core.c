@@ -140,8 +140,8 @@ How many libcrypto objects each type of box holds now.
 @treturn table counts by type, and `total`
 */
 static int core_live(lua_State *L) {
-    static const box_kind *const kinds[] = {&box_key, &box_certificate, &box_csr, &box_crl,
-                                            &box_store};
+    static const box_kind *const kinds[] = {&box_key, &box_certificate, &box_csr,
+                                            &box_crl, &box_store,       &box_lock};
     lua_Integer total = 0;
     lua_newtable(L);
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
@@ -175,7 +175,8 @@ static const struct {
 } rooms[] = {{"key", key_open},     {"certificate", certificate_open},
              {"csr", csr_open},     {"crl", crl_open},
              {"chain", chain_open}, {"pkcs12", pkcs12_open},
-             {"pem", pem_open},     {"file", file_open}};
+             {"pem", pem_open},     {"file", file_open},
+             {"lock", lock_open}};
 
 __attribute__((visibility("default"))) int luaopen_tcpki_core(lua_State *L);
 

@@ -14,6 +14,7 @@ void chain_open(lua_State *L);
 void pkcs12_open(lua_State *L);
 void pem_open(lua_State *L);
 void file_open(lua_State *L);
+void lock_open(lua_State *L);
 
 /* certificate.make, which has a file of its own */
 int certificate_make(lua_State *L);

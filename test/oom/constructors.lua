@@ -116,6 +116,12 @@ local cases = {
     end
     assert(tcpki.file.exchange(directory .. "/one", directory .. "/other"))
   end },
+  { "lock.file", function()
+    local held <close> = assert(tcpki.lock.file(directory .. "/locked", "purpose"))
+    local again, fault = tcpki.lock.file(directory .. "/locked")
+    if again ~= nil or fault.code ~= "busy" then error(fault, 0) end
+    assert(tostring(held))
+  end },
   { "key:write", function() assert(key:write(directory .. "/key", { overwrite = true })) end },
   { "pkcs12:der", function() assert(pfx:der(pfx_options)) end },
   { "pkcs12:der in the clear", function() assert(pfx:der { profile = "passwordless", iterations = 1 }) end },

@@ -11,6 +11,7 @@ local date = require "tcpki.date"
 local fault = require "tcpki.fault"
 local filters = require "tcpki.cloud.filters"
 local json = require "tcpki.json"
+local lock = require "tcpki.lock"
 local step = require "tcpki.cloud.rotation.step"
 
 local state = {}
@@ -108,12 +109,17 @@ end
 -- must be no file
 -- @treturn[1] string what it holds now
 -- @treturn[2] nil
--- @treturn[2] fault `changed_meanwhile`, `bad_state`, and those of writing
+-- @treturn[2] fault `changed_meanwhile`, `busy` while another run writes it, `bad_state`, and those of writing
 function state.write(plan, path, saved)
   local text = text_of(plan)
   if not utf8.len(text) then
     return fault.fail { code = "bad_state", path = path, message = "a name or the evidence is not UTF-8",
       hint = "write it as UTF-8" }
+  end
+  -- What is compared and what is replaced is one and the same.
+  local locked <close>, busy = lock.file(path, "rotation")
+  if not locked then
+    return nil, busy
   end
   if saved then
     local held, err = core.file.read(path)
