@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding_errand.h"
 #include "binding_frontend.h"
 #include "box.h"
 #include "clock.h"
@@ -20,9 +21,7 @@
 ** @module tcpki.probe.core
 */
 
-#define CLIENT "tcpki.probe.client"
 #define ANSWER "tcpki.probe.answer"
-#define TRACE  "tcpki.probe.trace"
 
 /* ---- resolve ---- */
 
@@ -215,6 +214,7 @@ __attribute__((visibility("default"))) int luaopen_tcpki_probe_core(lua_State *L
     box_register(L, ANSWER, answer_methods, answer_free);
     box_register(L, TRACE, trace_methods, trace_close);
     luaL_newlib(L, functions);
+    binding_errand(L);
     binding_frontend(L);
     binding_admission(L);
     return 1;

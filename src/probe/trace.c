@@ -366,6 +366,10 @@ const record *trace_wait(trace *running, double seconds) {
     return waker_wait(&running->done, seconds) ? &running->seen : NULL;
 }
 
+const waker *trace_done(const trace *running) {
+    return &running->done;
+}
+
 void trace_stop(trace *running) {
     if (running == NULL) {
         return;

@@ -2,6 +2,7 @@
 #define TCPKI_PROBE_TRACE_H
 
 #include "record.h"
+#include "waker.h"
 
 /*
 ** A TLS connection of our own, made to explain what gRPC core hides: over TLS 1.3 the server judges
@@ -25,6 +26,8 @@ typedef struct trace_options {
 trace *trace_start(const trace_options *options);
 /* The record, which lives as long as the trace, or NULL while it is being made. */
 const record *trace_wait(trace *running, double seconds);
+/* Awake once the record is made. */
+const waker *trace_done(const trace *running);
 /* Stops it wherever it is, and frees it. */
 void trace_stop(trace *running);
 
