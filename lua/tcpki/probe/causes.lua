@@ -68,6 +68,11 @@ local rows = {
       .. "further down.",
     cure = "Put the leaf first, then its issuer.",
     source = "RFC 8446, 4.4.2" },
+  { word = "system_roots_missing", stage = "input",
+    sentence = "This machine has no bundle of CAs, and none was given: no server can be trusted.",
+    cure = "Install the bundle (ca-certificates on Debian and Alpine, also in a container's image); for a server of "
+      .. "a CA of your own, pass that CA as server_ca.",
+    source = "temporalio/sdk-typescript#1258, sdk-dotnet#513, sdk-python#1113; gRPC core says \"empty address list\"" },
 
   -- ---- resolve ----
   { word = "unknown_host", stage = "resolve",
@@ -128,6 +133,11 @@ local rows = {
       .. "here: {detail}.",
     cure = "{cure}.",
     source = "X509_V_ERR 2, 19, 20, 21" },
+  { word = "client_ca_as_server_root", stage = "tls",
+    sentence = "{ca}, given as the server's CA, is the CA of your own certificate, and did not sign the server's, "
+      .. "{server_subject}: {detail}.",
+    cure = "Pass the CA that issued the server's certificate. Temporal Cloud's is a public one: leave server_ca out.",
+    source = "coinbase/temporal-ruby#260, #312: OPENSSL_internal:CERTIFICATE_VERIFY_FAILED" },
   { word = "server_self_signed", stage = "tls",
     sentence = "The server's certificate {server_subject} is self-signed and not trusted here.",
     cure = "Pass that certificate as server_ca, or give the server one of a CA.",

@@ -7,6 +7,7 @@
 
 local findings = require "tcpki.probe.findings"
 local options = require "tcpki.options"
+local roots = require "tcpki.probe.roots"
 local words = require "tcpki.probe.words"
 
 local judge = {}
@@ -157,9 +158,25 @@ local verify_words = {
   [26] = "server_wrong_usage",
 }
 
+-- Where the CA of one's own certificate was given for the server's: all of them, or one among others.
+local function of_own_root(context, detail)
+  local given = context.root_certificates or {}
+  local own = roots.of_client(given, context.certificates)
+  if #own == 0 then return nil end
+  local about = { detail = detail, ca = tostring(own[1]:subject()) }
+  if #own < #given then
+    about.certain, about.candidates = false, { "client_ca_as_server_root", "server_ca_untrusted" }
+  end
+  return "client_ca_as_server_root", about
+end
+
 local function of_untrusted(context, trace)
   local verification = trace.verification
   local word = verify_words[verification.error] or "server_ca_untrusted"
+  if word == "server_ca_untrusted" or word == "server_self_signed" then
+    local own, about = of_own_root(context, verification.message)
+    if own then return own, about end
+  end
   local cure = context.has_roots
     and "Pass as server_ca the CA that issued the server's certificate"
     or "Pass that CA as server_ca: without it, the system's CAs are asked"
@@ -289,9 +306,19 @@ local function of_hanging()
   }
 end
 
+-- gRPC core never set out: it could not use what it was given, or found no CAs on this machine.
+local function of_unusable(context)
+  if not context.has_roots then return "system_roots_missing", { certain = not roots.installed() } end
+  return "bad_pem", {
+    certain = false, candidates = { "bad_pem", "key_mismatch" }, what = "the certificate, the key or the server's CA",
+    detail = "gRPC core could not use one of them", cure = "See what tcpki.pem.verdicts says of each",
+  }
+end
+
 local function of_connection(context, seen)
   local message = seen.system and seen.system.message
   local trace = seen.trace
+  if message and message:find("empty address list", 1, true) then return of_unusable(context) end
   if trace and trace.ended ~= "settings" and trace.ended ~= "cancelled"
       or trace and of_identity(context, trace) then
     return of_trace(context, trace)

@@ -165,6 +165,7 @@ local server_fields = {
 local function context_of(task, peer, now)
   local context = {
     certificates = task.material.certificates, now = now, has_roots = task.material.roots ~= nil,
+    root_certificates = task.material.root_certificates,
   }
   return setmetatable(context, {
     __index = function(_, name)
