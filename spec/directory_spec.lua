@@ -53,8 +53,19 @@ describe("directories", function()
     assert.same({ "a", "b" }, directory:names())
   end)
 
+  it("take the owner and the mode of what they replace", function()
+    assert(file.write(directory:path "former", "text", { mode = 416 }))
+    assert(file.write(directory:path "new", "text", { mode = 384 }))
+    if child.is_root() then assert(os.execute("chown 7:8 " .. directory:path "former")) end
+    assert.is_true(file.adopt(directory:path "new", directory:path "former"))
+    assert.equal("640", temporary.mode(directory:path "new"))
+    assert.equal(temporary.owner(directory:path "former"), temporary.owner(directory:path "new"))
+    expect.fault("not_found", file.adopt(directory:path "new", directory:path "none"))
+    expect.fault("not_found", file.adopt(directory:path "none", directory:path "former"))
+  end)
+
   it("refuse a path that is no path", function()
-    for _, name in ipairs { "make_directory", "list", "exchange" } do
+    for _, name in ipairs { "make_directory", "list", "exchange", "adopt" } do
       expect.throws("#1", file[name], 42)
       expect.throws("#1", file[name], "a\0b")
     end

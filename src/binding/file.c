@@ -134,9 +134,32 @@ static int file_exchange(lua_State *L) {
     return 1;
 }
 
+/***
+Gives a file or directory the permission bits of another one and, to a process of root's, its owner
+and group: for what is to take the place of that one.
+@function adopt
+@tparam string path
+@tparam string like
+@treturn[1] boolean true
+@treturn[2] nil
+@treturn[2] fault `not_found`, `permission_denied`, …
+*/
+static int file_adopt(lua_State *L) {
+    pki_fault fault;
+    const char *path = check_path(L, 1);
+    const char *like = check_path(L, 2);
+    pki_begin(&fault);
+    if (!pki_directory_adopt(path, like, &fault)) {
+        return fault_push(L, &fault, path);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"read", file_read}, {"write", file_write},       {"make_directory", file_make_directory},
-    {"list", file_list}, {"exchange", file_exchange}, {NULL, NULL}};
+    {"list", file_list}, {"exchange", file_exchange}, {"adopt", file_adopt},
+    {NULL, NULL}};
 
 void file_open(lua_State *L) {
     luaL_newlib(L, functions);

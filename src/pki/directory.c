@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "place.h"
 
@@ -82,4 +83,16 @@ bool pki_directory_exchange(const char *first, const char *second, pki_fault *fa
     }
 #endif
     return exchange_in_steps(first, second, fault);
+}
+
+bool pki_directory_adopt(const char *path, const char *like, pki_fault *fault) {
+    struct stat status;
+    if (lstat(like, &status) != 0) {
+        return pki_place_fail_errno(fault, errno, like, "look at it");
+    }
+    if (geteuid() == 0 && lchown(path, status.st_uid, status.st_gid) != 0) {
+        return pki_place_fail_errno(fault, errno, path, "give it the owner of the former one");
+    }
+    return chmod(path, status.st_mode & 07777) == 0 ||
+           pki_place_fail_errno(fault, errno, path, "set its mode");
 }

@@ -19,4 +19,10 @@ bool pki_directory_list(pki_list *entries, const char *path, pki_fault *fault);
 */
 bool pki_directory_exchange(const char *first, const char *second, pki_fault *fault);
 
+/*
+** Gives a file or directory of ours the permission bits of another one and, where the process is
+** root's, its owner: what takes the place of that one stays readable to who could read it.
+*/
+bool pki_directory_adopt(const char *path, const char *like, pki_fault *fault);
+
 #endif

@@ -115,6 +115,7 @@ local cases = {
       assert(tcpki.file.write(directory .. name, "text", { overwrite = true }))
     end
     assert(tcpki.file.exchange(directory .. "/one", directory .. "/other"))
+    assert(tcpki.file.adopt(directory .. "/one", directory .. "/other"))
   end },
   { "lock.file", function()
     local held <close> = assert(tcpki.lock.file(directory .. "/locked", "purpose"))
