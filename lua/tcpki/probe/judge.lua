@@ -318,7 +318,8 @@ end
 local function of_connection(context, seen)
   local message = seen.system and seen.system.message
   local trace = seen.trace
-  if message and message:find("empty address list", 1, true) then return of_unusable(context) end
+  local is_told = trace and trace.ended == "local" and trace.openssl -- OpenSSL's own word is a better one
+  if message and message:find("empty address list", 1, true) and not is_told then return of_unusable(context) end
   if trace and trace.ended ~= "settings" and trace.ended ~= "cancelled"
       or trace and of_identity(context, trace) then
     return of_trace(context, trace)
