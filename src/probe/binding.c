@@ -120,7 +120,7 @@ static int client_close(lua_State *L) {
 
 /* ---- trace ---- */
 
-/* trace{ address, port, server_name, roots, certificate, key, seconds } */
+/* trace{ address, port, server_name, roots, certificate, key, seconds, ask_http } */
 static int trace_open(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     trace_options options = {
@@ -131,6 +131,7 @@ static int trace_open(lua_State *L) {
         .roots = text_field(L, "roots", false),
         .certificate = text_field(L, "certificate", false),
         .key = text_field(L, "key", false),
+        .ask_http = boolean_field(L, "ask_http"),
     };
     if ((options.certificate == NULL) != (options.key == NULL)) {
         return luaL_error(L, "certificate and key belong together");

@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
+
+#include "scheme.h"
 
 static void set_text(lua_State *L, const char *name, const char *text) {
     if (text != NULL && text[0] != '\0') {
@@ -102,9 +105,29 @@ static void push_alerts(lua_State *L, const record *seen) {
     lua_setfield(L, -2, "alerts");
 }
 
+static void push_schemes(lua_State *L, const record *seen) {
+    lua_createtable(L, (int)seen->scheme_count, 0);
+    for (size_t i = 0; i < seen->scheme_count; i++) {
+        const char *name = scheme_name(seen->schemes[i]);
+        if (name != NULL) {
+            lua_pushstring(L, name);
+        } else {
+            char text[16];
+            (void)snprintf(text, sizeof text, "0x%04x", seen->schemes[i]);
+            lua_pushstring(L, text);
+        }
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "signature_algorithms");
+}
+
 static void push_request(lua_State *L, const record *seen) {
     set_boolean(L, "certificate_requested", seen->certificate_requested);
-    set_boolean(L, "certificate_sent", seen->certificate_sent);
+    if (seen->certificate_sent && seen->fingerprint[0] != '\0') {
+        set_text(L, "certificate_sent", seen->fingerprint);
+    } else {
+        set_boolean(L, "certificate_sent", seen->certificate_sent);
+    }
     set_boolean(L, "issuer_listed", seen->issuer_listed);
     set_integer(L, "ca_name_count", (lua_Integer)seen->name_count);
     lua_newtable(L);
@@ -113,6 +136,7 @@ static void push_request(lua_State *L, const record *seen) {
         lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "ca_names");
+    push_schemes(L, seen);
 }
 
 static void push_verification(lua_State *L, const record *seen) {
@@ -139,6 +163,38 @@ static void push_timings(lua_State *L, const record *seen) {
     lua_setfield(L, -2, "timings");
 }
 
+static void push_end(lua_State *L, const record *seen) {
+    static const char *const ends[] = {
+        [RECORD_LOCAL] = "local",         [RECORD_UNREACHED] = "unreached",
+        [RECORD_UNTRUSTED] = "untrusted", [RECORD_ALERTED] = "alert",
+        [RECORD_BROKEN] = "broken",       [RECORD_CLOSED] = "closed",
+        [RECORD_RESET] = "reset",         [RECORD_SILENT] = "silent",
+        [RECORD_SETTINGS] = "settings",   [RECORD_DATA] = "data",
+        [RECORD_FLOOD] = "flood",         [RECORD_CANCELLED] = "cancelled",
+    };
+    static const char *const by[] = {
+        [RECORD_BY_US] = "us",   [RECORD_BY_ALERT] = "alert",
+        [RECORD_BY_FIN] = "fin", [RECORD_BY_CLOSE_NOTIFY] = "close_notify",
+        [RECORD_BY_RST] = "rst", [RECORD_BY_SILENCE] = "silence",
+    };
+    set_text(L, "ended", ends[seen->end]);
+    if (seen->ended_seconds >= 0) {
+        set_text(L, "ended_by", by[seen->by]);
+        set_seconds(L, "ended_after", seen->ended_seconds);
+    }
+}
+
+static void push_http(lua_State *L, const record *seen) {
+    if (seen->http.status == 0) {
+        return;
+    }
+    lua_createtable(L, 0, 2);
+    set_integer(L, "status", seen->http.status);
+    lua_pushlstring(L, seen->http.body, seen->http.body_length);
+    lua_setfield(L, -2, "body");
+    lua_setfield(L, -2, "http");
+}
+
 /* The numbers differ from system to system; these words do not. */
 static const char *connect_word(int error) {
     switch (error) {
@@ -155,28 +211,27 @@ static const char *connect_word(int error) {
 
 void push_record(lua_State *L, const record *seen) {
     static const char *const stages[] = {"connect", "tls", "settings"};
-    static const char *const ends[] = {
-        [RECORD_LOCAL] = "local",         [RECORD_UNREACHED] = "unreached",
-        [RECORD_UNTRUSTED] = "untrusted", [RECORD_ALERTED] = "alert",
-        [RECORD_BROKEN] = "broken",       [RECORD_CLOSED] = "closed",
-        [RECORD_RESET] = "reset",         [RECORD_SILENT] = "silent",
-        [RECORD_SETTINGS] = "settings",   [RECORD_DATA] = "data",
-        [RECORD_FLOOD] = "flood",         [RECORD_CANCELLED] = "cancelled",
+    static const char *const name_in[] = {
+        [RECORD_NAME_NOWHERE] = NULL,
+        [RECORD_NAME_IN_SAN] = "san",
+        [RECORD_NAME_IN_COMMON_NAME] = "common_name",
     };
-    lua_createtable(L, 0, 26);
+    lua_createtable(L, 0, 32);
     set_text(L, "stage", stages[seen->stage]);
-    set_text(L, "ended", ends[seen->end]);
+    push_end(L, seen);
     if (seen->system_error != 0) {
         set_text(L, "system", connect_word(seen->system_error));
         set_text(L, "system_message", strerror(seen->system_error));
     }
+    set_text(L, "server_name", seen->server_name);
     set_text(L, "version", seen->version);
     set_text(L, "cipher", seen->cipher);
     set_text(L, "group", seen->group);
     set_text(L, "alpn", seen->alpn);
     set_boolean(L, "session_resumed", seen->session_resumed);
     set_boolean(L, "spoke_first", seen->spoke_first);
-    set_boolean(L, "name_matches", seen->name_matches);
+    set_boolean(L, "name_matches", seen->name_in != RECORD_NAME_NOWHERE);
+    set_text(L, "name_in", name_in[seen->name_in]);
     set_text(L, "chain", seen->chain);
     set_bytes(L, "first_bytes", seen->first_bytes, seen->first_length);
     set_bytes(L, "answer_bytes", seen->answer_bytes, seen->answer_length);
@@ -188,6 +243,7 @@ void push_record(lua_State *L, const record *seen) {
     push_request(L, seen);
     push_verification(L, seen);
     push_timings(L, seen);
+    push_http(L, seen);
 }
 
 void push_addresses(lua_State *L, const resolve_result *result) {

@@ -7,7 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONTENT_ALERT = 21, CONTENT_HANDSHAKE = 22, HTTP2_SETTINGS = 4, HTTP2_FRAME_HEADER = 9 };
+enum { CONTENT_ALERT = 21, CONTENT_HANDSHAKE = 22 };
+
+/*
+** An honest server sends two tickets after the handshake, and a flight of at most seven before. Its
+** certificates and its CA names are a hundred kilobytes each at most, or OpenSSL refuses them.
+*/
+enum { MOST_HANDSHAKE_MESSAGES = 64, MOST_BYTES = 512 * 1024 };
 
 static void name_text(char *text, size_t size, const X509_NAME *name) {
     text[0] = '\0';
@@ -56,16 +62,51 @@ static void on_message(int sent, int version, int content, const void *data, siz
     }
 }
 
+bool record_is_flooded(record *seen) {
+    seen->flooded = seen->flooded || seen->handshake_messages > MOST_HANDSHAKE_MESSAGES ||
+                    seen->bytes > MOST_BYTES;
+    return seen->flooded;
+}
+
+bool record_was_alerted(const record *seen) {
+    for (size_t i = 0; i < seen->alert_count; i++) {
+        /* A warning, such as unrecognized_name, ends nothing. */
+        if (!seen->alerts[i].sent && seen->alerts[i].level == SSL3_AL_FATAL) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The bytes before TLS looks at them: they tell plain HTTP, or HTTP/2 without TLS. */
+static void keep_bytes(record *seen, const char *bytes, size_t size) {
+    size_t room = sizeof seen->first_bytes - seen->first_length;
+    size_t length = size < room ? size : room;
+    memcpy(seen->first_bytes + seen->first_length, bytes, length);
+    seen->first_length += length;
+    seen->bytes += size;
+}
+
+/*
+** OpenSSL skips a HelloRequest amid a handshake and reads on, for as long as the server sends more:
+** what ends that is a read that fails. And a write that fails ends a handshake before what the
+** server said is read, so it counts as done: the next read tells the same, and the alert first.
+*/
 static long on_transfer(BIO *connection, int operation, const char *bytes, size_t size, int number,
                         long more, int result, size_t *transferred) {
-    (void)size, (void)number, (void)more;
+    (void)number, (void)more;
     record *seen = (record *)(void *)BIO_get_callback_arg(connection);
+    if (operation == BIO_CB_READ && record_is_flooded(seen)) {
+        BIO_clear_retry_flags(connection);
+        return -1;
+    }
     if (operation == (BIO_CB_READ | BIO_CB_RETURN) && result > 0 && transferred != NULL) {
-        size_t room = sizeof seen->first_bytes - seen->first_length;
-        size_t length = *transferred < room ? *transferred : room;
-        memcpy(seen->first_bytes + seen->first_length, bytes, length);
-        seen->first_length += length;
+        keep_bytes(seen, bytes, *transferred);
+    }
+    if (operation == (BIO_CB_WRITE | BIO_CB_RETURN) && result <= 0 && transferred != NULL &&
+        !BIO_should_retry(connection)) {
+        *transferred = size;
+        return 1;
     }
     return result;
 }
@@ -115,12 +156,37 @@ void record_attach(record *seen, SSL_CTX *context, SSL *connection) {
     BIO_set_callback_arg(SSL_get_rbio(connection), (char *)seen);
 }
 
-static bool name_matches(X509 *certificate, const char *name) {
-    return X509_check_ip_asc(certificate, name, 0) == 1 ||
-           X509_check_host(certificate, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+static bool has_names(X509 *certificate) {
+    GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
+    bool found = false;
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        int type = sk_GENERAL_NAME_value(names, i)->type;
+        found =
+            found || type == GEN_DNS || type == GEN_IPADD || type == GEN_URI || type == GEN_EMAIL;
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+/* As gRPC core looks: it asks the common name where there are no others, and for no address. */
+static record_name_in find_name(X509 *certificate, const char *name) {
+    unsigned flags = X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
+    if (X509_check_ip_asc(certificate, name, 0) == 1 ||
+        X509_check_host(certificate, name, 0, flags | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT, NULL) ==
+            1) {
+        return RECORD_NAME_IN_SAN;
+    }
+    ASN1_OCTET_STRING *address = a2i_IPADDRESS(name);
+    bool asked = address == NULL && !has_names(certificate);
+    ASN1_OCTET_STRING_free(address);
+    return asked && X509_check_host(certificate, name, 0, flags, NULL) == 1
+               ? RECORD_NAME_IN_COMMON_NAME
+               : RECORD_NAME_NOWHERE;
 }
 
 void record_handshake(record *seen, SSL *connection, const char *server_name) {
+    const char *sent = SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name);
+    (void)snprintf(seen->server_name, sizeof seen->server_name, "%s", sent != NULL ? sent : "");
     (void)snprintf(seen->version, sizeof seen->version, "%s", SSL_get_version(connection));
     (void)snprintf(seen->cipher, sizeof seen->cipher, "%s", SSL_get_cipher_name(connection));
     int group = (int)SSL_get_negotiated_group(connection);
@@ -132,7 +198,9 @@ void record_handshake(record *seen, SSL *connection, const char *server_name) {
     (void)snprintf(seen->alpn, sizeof seen->alpn, "%.*s", (int)length, (const char *)protocol);
     seen->session_resumed = SSL_session_reused(connection) == 1;
     X509 *certificate = SSL_get0_peer_certificate(connection);
-    seen->name_matches = certificate != NULL && name_matches(certificate, server_name);
+    if (certificate != NULL) {
+        seen->name_in = find_name(certificate, server_name);
+    }
 }
 
 static bool is_listed(const X509 *certificate, const X509_NAME *name) {
@@ -158,7 +226,35 @@ static bool reaches(SSL *connection, const X509_NAME *name) {
     return false;
 }
 
+static void keep_fingerprint(record *seen, const X509 *leaf) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    if (leaf == NULL || X509_digest(leaf, EVP_sha256(), digest, &length) != 1) {
+        return;
+    }
+    for (unsigned i = 0; i < length && 2 * i + 2 < sizeof seen->fingerprint; i++) {
+        (void)snprintf(seen->fingerprint + (size_t)2 * i, 3, "%02x", digest[i]);
+    }
+}
+
+static void keep_schemes(record *seen, SSL *connection) {
+    int count = SSL_get_sigalgs(connection, 0, NULL, NULL, NULL, NULL, NULL);
+    for (int i = 0; i < count && i < RECORD_SCHEMES; i++) {
+        unsigned char low = 0;
+        unsigned char high = 0;
+        (void)SSL_get_sigalgs(connection, i, NULL, NULL, NULL, &low, &high);
+        seen->schemes[i] = (unsigned short)(high << 8 | low);
+        seen->scheme_count = (size_t)i + 1;
+    }
+}
+
 void record_request(record *seen, SSL *connection) {
+    if (seen->certificate_sent) {
+        keep_fingerprint(seen, SSL_get_certificate(connection));
+    }
+    if (seen->certificate_requested) {
+        keep_schemes(seen, connection);
+    }
     const STACK_OF(X509_NAME) *names = SSL_get0_peer_CA_list(connection);
     int count = sk_X509_NAME_num(names);
     for (int i = 0; i < count; i++) {
@@ -189,13 +285,4 @@ void record_free(record *seen) {
         free(seen->names[i]);
     }
     memset(seen, 0, sizeof *seen);
-}
-
-bool record_is_settings(const unsigned char *bytes, size_t length) {
-    if (length < HTTP2_FRAME_HEADER) {
-        return false;
-    }
-    size_t payload = (size_t)bytes[0] << 16 | (size_t)bytes[1] << 8 | bytes[2];
-    bool first_stream = ((bytes[5] & 0x7F) | bytes[6] | bytes[7] | bytes[8]) == 0;
-    return bytes[3] == HTTP2_SETTINGS && first_stream && payload % 6 == 0 && payload <= 16384;
 }

@@ -5,10 +5,8 @@
 #include "waker.h"
 
 /*
-** A TLS connection of our own, made to explain what gRPC core hides: over TLS 1.3 the server judges
-** the client's certificate after the client has finished, and a client that then writes before it
-** reads loses the alert to a reset half of the time (RFC 8446 4.4.2.4; golang/go#28779). This one
-** is silent until the server has spoken. It runs in a thread that knows nothing of Lua.
+** A TLS connection of our own, made to explain what gRPC core hides. It runs in a thread that knows
+** nothing of Lua; what is said on it is the matter of conversation.h.
 */
 typedef struct trace trace;
 
@@ -19,6 +17,7 @@ typedef struct trace_options {
     const char *roots;       /* PEM, or NULL for the system's */
     const char *certificate; /* PEM, the leaf first, or NULL */
     const char *key;
+    bool ask_http; /* of a server that speaks HTTP/2: a request, for the status of its answer */
     double seconds;
 } trace_options;
 
