@@ -4,7 +4,9 @@
 --   local temporal = assert(server.start())
 --   local open = assert(server.start { client_auth = false })   asks no client for a certificate
 --   local plain = assert(server.start { plaintext = true })     no TLS at the frontend
---   local temporal = assert(server.start { host_overrides = { ["a.test"] = { leaf =, client_ca = PEM or nil } } })
+--   local temporal = assert(server.start { client_ca = PEM })           in the second of its files
+--   local temporal = assert(server.start { host_overrides = { ["a.test"] = {
+--     certificate = PEM, key = PEM, client_ca = PEM or nil } } })
 --   temporal.address, temporal.server_ca (PEM), temporal.authority (a client CA), temporal.client
 --   temporal:trust(1, pem)   replaces the first of the two files of trusted client CAs
 --   temporal:path "client.pem", "client.key", "server-ca.pem": the same as files
@@ -64,6 +66,7 @@ local function free_ports(count)
   end
   return ports
 end
+server.free_ports = free_ports
 
 -- Two files of client CAs with one certificate each: of each file the server compares only the
 -- first certificate to see whether there is something to load.
@@ -138,8 +141,8 @@ local function frontend_section(self, options)
   if hosts[1] then lines[2] = "      hostOverrides:\n" end
   for _, host in ipairs(hosts) do
     local override = options.host_overrides[host]
-    assert(override.leaf.key:write(self:path(host .. ".key")))
-    assert(override.leaf.chain:write(self:path(host .. ".pem")))
+    assert(tcpki.file.write(self:path(host .. ".key"), override.key))
+    assert(tcpki.file.write(self:path(host .. ".pem"), override.certificate))
     local asked = "requireClientAuth: false"
     if override.client_ca then
       assert(tcpki.file.write(self:path(host .. ".ca.pem"), override.client_ca, { mode = 420 }))
@@ -278,7 +281,7 @@ function server.start(options)
   assert(self.client.key:write(self:path "client.key"))
   assert(self.client.chain:write(self:path "client.pem"))
   self:trust(1, self.authority.certificate:pem())
-  self:trust(2, self.authority.certificate:pem())
+  self:trust(2, options.client_ca or self.authority.certificate:pem())
 
   self.plaintext = options.plaintext
   self.frontend = frontend_section(self, options)

@@ -1,0 +1,166 @@
+-- The certificates of the matrix (spec/stacks_matrix.lua), made once: what a client shows, and what a server shows, by
+-- fault. Each is { certificate = PEM, key = PEM }, as a user passes it.
+
+local tcpki = require "tcpki"
+local certificate = require "tcpki.certificate"
+local openssl = require "spec.support.openssl"
+local temporary = require "spec.support.temporary"
+
+local day = 24 * 60 * 60
+local now = os.time()
+
+local pki = { client = {}, server = {} }
+
+local function authority(name)
+  return assert(tcpki.authority.new {
+    subject = { CN = name }, not_before = now - 90 * day, not_after = now + 90 * day,
+  })
+end
+
+local function subordinate(ca, name, options)
+  options = options or {}
+  return assert(ca:subordinate {
+    subject = { CN = name }, not_before = now + (options.from or -80 * day), not_after = now + (options.to or 80 * day),
+  })
+end
+
+local function issue(ca, options)
+  options = options or {}
+  return assert(ca:issue {
+    common_name = options.name or "worker", usage = options.usage or "client", subject_alt_names = options.names,
+    not_before = now + (options.from or -day), not_after = now + (options.to or 30 * day),
+  })
+end
+
+-- What no authority signs.
+local function make(options)
+  local key = assert(tcpki.key.generate())
+  local all = {
+    subject = { CN = "worker" }, not_before = now - day, not_after = now + 30 * day,
+    key_usage = { "digital_signature" }, public_key = key, issuer_key = key,
+  }
+  for name, value in pairs(options) do all[name] = value end
+  return { certificate = assert(certificate.make(all)), key = key }
+end
+
+local function pems(...)
+  local list = {}
+  for i, one in ipairs { ... } do list[i] = one:pem() end
+  return table.concat(list)
+end
+
+local function shown(leaf, ...)
+  return { certificate = pems(leaf.certificate, ...), key = leaf.key:pem() }
+end
+
+-- ---- the client ----
+
+local client_ca = authority "Client CA"
+local first = subordinate(client_ca, "Client Intermediate 1")
+local second = subordinate(first, "Client Intermediate 2", { to = 70 * day })
+local old = subordinate(client_ca, "Client Intermediate Old", { from = -80 * day, to = -2 * day })
+local other_ca, twin_ca = authority "Other CA", authority "Client CA"
+
+pki.client_ca = client_ca.certificate:pem()
+pki.other_ca = other_ca.certificate:pem()
+
+local good = issue(client_ca)
+local below = issue(first)
+local deep = issue(second)
+
+-- An intermediate that has expired issues nothing any more: signed with its key all the same.
+local below_old = make {
+  issuer = old.certificate, issuer_key = old.key, extended_key_usage = { "client_auth" },
+  not_before = now - 60 * day,
+}
+
+local function version_1()
+  local directory = temporary.directory()
+  local key = assert(tcpki.key.generate())
+  local request = openssl.run("req -new -subj /CN=worker -key " .. directory:file(nil, key:pem()))
+  local pem = openssl.run(("x509 -req -days 30 -CA %s -CAkey %s -CAserial %s -CAcreateserial"):format(
+    directory:file(nil, pki.client_ca), directory:file(nil, client_ca.key:pem()), directory:path "serial"), request)
+  directory:remove()
+  assert(assert(tcpki.certificate.parse(pem)):version() == 1)
+  return { certificate = pem, key = key:pem() }
+end
+
+local revoked = issue(client_ca)
+assert(client_ca:revoke(revoked.certificate))
+-- One list an authority: several stacks want to see one of each issuer in a chain.
+pki.crl = pems(assert(client_ca:crl { days = 20 }), assert(first:crl { days = 20 }), assert(second:crl { days = 20 }),
+  assert(old:crl { days = 20 }))
+
+pki.client = {
+  good = shown(good),
+  good_chain = shown(below, first.certificate),
+  shuffled = shown(deep, first.certificate, second.certificate),
+  none = {},
+  unknown_ca = shown(issue(other_ca)),
+  unknown_ca_sent = shown(issue(other_ca), other_ca.certificate),
+  self_signed = shown(make { extended_key_usage = { "client_auth" } }),
+  intermediate_missing = shown(below),
+  intermediate_expired = shown(below_old, old.certificate),
+  twin = shown(issue(twin_ca)),
+  expired = shown(issue(client_ca, { from = -9 * day, to = -2 * day })),
+  future = shown(issue(client_ca, { from = 2 * day, to = 9 * day })),
+  wrong_usage = shown(issue(client_ca, { usage = "server", names = { { type = "dns", value = "worker.test" } } })),
+  sha1 = shown(make {
+    issuer = client_ca.certificate, issuer_key = client_ca.key, digest = "SHA1", extended_key_usage = { "client_auth" },
+  }),
+  version_1 = version_1(),
+  revoked = shown(revoked),
+  leaf_last = { certificate = pems(first.certificate, below.certificate), key = below.key:pem() },
+  other_key = { certificate = good.certificate:pem(), key = below.key:pem() },
+}
+
+-- ---- the server ----
+
+local server_ca = authority "Server CA"
+local server_first = subordinate(server_ca, "Server Intermediate")
+local untrusted_ca = authority "Untrusted Server CA"
+
+pki.server_ca = server_ca.certificate:pem()
+
+local function names(host)
+  return {
+    { type = "dns", value = host }, { type = "dns", value = "localhost" }, { type = "ip", value = "127.0.0.1" },
+  }
+end
+
+local function server(ca, host, options)
+  options = options or {}
+  options.usage, options.name, options.names = options.usage or "server", host, options.names or names(host)
+  return issue(ca, options)
+end
+
+local function odd_server(host, options)
+  options.subject = { CN = host }
+  if not options.self_signed then options.issuer, options.issuer_key = server_ca.certificate, server_ca.key end
+  options.self_signed = nil
+  return make(options)
+end
+
+local usage = { extended_key_usage = { "server_auth" } }
+
+-- By fault; the host NAME.test is served with it, where a stack chooses by SNI.
+pki.server = {
+  server = shown(server(server_ca, "server.test")),
+  ["chain.test"] = shown(server(server_first, "chain.test"), server_first.certificate),
+  ["untrusted.test"] = shown(server(untrusted_ca, "untrusted.test")),
+  ["self-signed.test"] = shown(odd_server("self-signed.test", {
+    self_signed = true, subject_alt_names = names "self-signed.test", extended_key_usage = usage.extended_key_usage,
+  })),
+  ["expired.test"] = shown(server(server_ca, "expired.test", { from = -9 * day, to = -2 * day })),
+  ["future.test"] = shown(server(server_ca, "future.test", { from = 2 * day, to = 9 * day })),
+  ["usage.test"] = shown(odd_server("usage.test", {
+    subject_alt_names = names "usage.test", extended_key_usage = { "client_auth" },
+  })),
+  ["no-san.test"] = shown(odd_server("no-san.test", usage)),
+  ["mismatch.test"] = shown(server(server_ca, "elsewhere.test", {
+    names = { { type = "dns", value = "elsewhere.test" } },
+  })),
+  ["intermediate-missing.test"] = shown(server(server_first, "intermediate-missing.test")),
+}
+
+return pki
