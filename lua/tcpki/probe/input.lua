@@ -4,8 +4,12 @@
 
 local core = require "tcpki.core"
 local digest = require("tcpki.probe.core").digest
+local text = require "tcpki.probe.text"
 
 local input = {}
+
+-- What lint need not name, because no reader of files minds it.
+local NUL = { message = "it contains a NUL" }
 
 -- What was found good is not judged again: a row of probes with the same credentials spends its
 -- time on the wire. Only digests of the texts are kept, never a key.
@@ -28,29 +32,29 @@ end
 local function text_of(settings, name, label)
   local value, path = settings[name], settings[name .. "_path"]
   if path then
-    local text, err = core.file.read(path)
-    if not text then
+    local content, err = core.file.read(path)
+    if not content then
       return refuse(err.code == "empty" and "file_empty" or "file_missing",
         { what = path, detail = err.message })
     end
-    return text, path
+    return content, path
   elseif type(value) == "string" then
     return value, label
   elseif value ~= nil then
-    local text = value.source and value:source()
-    if not text or not text:find("-----BEGIN", 1, true) then text = value:pem() end
-    return text, label
+    local source = value.source and value:source()
+    if not source or not source:find("-----BEGIN", 1, true) then source = value:pem() end
+    return source, label
   end
 end
 
-local function has_label(text, pattern)
-  return text:find("-----BEGIN " .. pattern .. "-----") ~= nil
+local function has_label(given, pattern)
+  return given:find("%-%-%-%-%-BEGIN " .. pattern .. "%-%-%-%-%-") ~= nil
 end
 
 -- The blocks of one label, as gRPC core picks them out of a text that holds others as well.
-local function blocks(text, label)
+local function blocks(given, label)
   local found = {}
-  for begin, block in text:gmatch "()(%-%-%-%-%-BEGIN .-%-%-%-%-%-END [^\n]-%-%-%-%-%-[^\n]*\n?)" do
+  for begin, block in given:gmatch "()(%-%-%-%-%-BEGIN .-%-%-%-%-%-END [^\n]-%-%-%-%-%-[^\n]*\n?)" do
     if begin and block:find("^%-%-%-%-%-BEGIN " .. label .. "%-%-%-%-%-") then
       found[#found + 1] = block
     end
@@ -58,42 +62,27 @@ local function blocks(text, label)
   return table.concat(found)
 end
 
--- What is wrong with a text at first sight, before it is parsed; tool is openssl's for its kind.
-local function shape(text, what, tool)
-  if text == "" then return refuse("file_empty", { what = what }) end
-  if text:find("^\x30[\x01-\x1f\x80-\x84]") then
-    return refuse("file_is_der", { what = what, tool = tool })
-  end
-  if text:find("\\n", 1, true) and text:find("-----BEGIN", 1, true) then
-    return refuse("pem_literal_newlines", { what = what })
-  end
-  if text:find("\0", 1, true) then
-    return refuse("bad_pem", {
-      what = what, detail = "it contains a NUL", cure = "Export it again" })
-  end
-  return true
+-- Bytes that are no PEM, though our own parsers would read them.
+local function is_binary(given)
+  return given:find "^\x30[\x01-\x1f\x80-\x84]" ~= nil or given:find("\0", 1, true) ~= nil
 end
 
-local function bad_pem(what, err)
-  local place = err.line and ("line %d: "):format(err.line) or ""
-  return refuse("bad_pem", {
-    what = what, detail = place .. err.message,
-    cure = (err.hint or "Export it again"):gsub("^%l", string.upper),
-  })
+-- Why a text is refused; expect is what it should be, for tcpki.pem.lint.
+local function refuse_text(given, what, expect, err)
+  return refuse(text.judge(given, what, expect, err))
 end
 
--- The certificates of a text, in its order.
-local function certificates_of(text, what)
-  local fine, fault = shape(text, what, "x509")
-  if not fine then return nil, fault end
-  if not has_label(text, "CERTIFICATE") and has_label(text, "[%u ]*PRIVATE KEY") then
-    return refuse("file_holds_key", { what = what })
+-- The certificates of a text, in its order; role is what they are to gRPC core, "chain" or "roots".
+local function certificates_of(given, what, role)
+  local expect = role == "roots" and "bundle" or "chain"
+  if is_binary(given) then return refuse_text(given, what, expect, NUL) end
+  local list, err = core.certificate.parse_all(given)
+  if not list and err.code == "wrong_kind" and has_label(given, "CERTIFICATE") then
+    list, err = core.certificate.parse_all(blocks(given, "CERTIFICATE"))
   end
-  local list, err = core.certificate.parse_all(text)
-  if not list and err.code == "wrong_kind" and has_label(text, "CERTIFICATE") then
-    list, err = core.certificate.parse_all(blocks(text, "CERTIFICATE"))
+  if not list or not has_label(given, "CERTIFICATE") or text.loses_certificates(given, role, #list) then
+    return refuse_text(given, what, expect, err)
   end
-  if not list then return bad_pem(what, err) end
   return list
 end
 
@@ -104,31 +93,30 @@ local key_words = {
   bad_passphrase = "bad_passphrase",
 }
 
+local function is_encrypted(given)
+  return has_label(given, "ENCRYPTED PRIVATE KEY") or given:find("Proc-Type: 4,ENCRYPTED", 1, true) ~= nil
+end
+
 -- The key of a text, and the text that gRPC core is to read: the same bytes, or, of an encrypted
 -- key, the decrypted one, since gRPC core cannot ask for a passphrase.
-local function key_of(text, what, settings)
-  local fine, fault = shape(text, what, "pkey")
-  if not fine then return nil, fault end
-  if not has_label(text, "[%u ]*PRIVATE KEY") and has_label(text, "CERTIFICATE") then
-    return refuse("file_holds_certificate", { what = what })
-  end
+local function key_of(given, what, settings)
+  if is_binary(given) then return refuse_text(given, what, "key", NUL) end
   local options = {}
   for _, source in ipairs(passphrase_sources) do options[source] = settings[source] end
-  local key, err = core.key.parse(text, options)
-  if not key and (err.code == "wrong_kind" or err.code == "several") then
-    key, err = core.key.parse(blocks(text, "[%u ]*PRIVATE KEY"), options)
+  local key, err = core.key.parse(given, options)
+  if not key and (err.code == "wrong_kind" or err.code == "several") and has_label(given, "[%u ]*PRIVATE KEY") then
+    key, err = core.key.parse(blocks(given, "[%u ]*PRIVATE KEY"), options)
   end
-  if not key then
-    if key_words[err.code] then return refuse(key_words[err.code], { what = what }) end
-    if err.path then return refuse("file_missing", { what = err.path, detail = err.message }) end
-    return bad_pem(what, err)
+  if not key and key_words[err.code] then
+    return refuse(key_words[err.code], { what = what })
+  elseif not key and err.path then
+    return refuse("file_missing", { what = err.path, detail = err.message })
+  elseif key and not key:is_private() then
+    return refuse("bad_pem", { what = what, detail = "it holds a public key", cure = "Pass the private key" })
+  elseif not key or text.loses_key(given) then
+    return refuse_text(given, what, "key", err)
   end
-  if not key:is_private() then
-    return refuse("bad_pem", {
-      what = what, detail = "it holds a public key", cure = "Pass the private key" })
-  end
-  local encrypted = text:find("ENCRYPTED", 1, true) ~= nil
-  return key, encrypted and key:pem() or text
+  return key, is_encrypted(given) and key:pem() or given
 end
 
 local function check_pair(material, key, what)
@@ -143,13 +131,13 @@ local function check_pair(material, key, what)
 end
 
 -- The pair, parsed and matched: sets certificate, key and certificates.
-local function check_texts(material, settings, text, what, key_text, key_what)
-  local list, fault = certificates_of(text, what)
+local function check_texts(material, settings, given, what, key_text, key_what)
+  local list, fault = certificates_of(given, what, "chain")
   if not list then return nil, fault end
-  material.certificate, material.certificates = text, list
+  material.certificate, material.certificates = given, list
   if not key_text then
-    if not has_label(text, "[%u ]*PRIVATE KEY") then return refuse("key_missing", {}) end
-    key_text, key_what = text, what
+    if not has_label(given, "[%u ]*PRIVATE KEY") then return refuse("key_missing", { what = what }) end
+    key_text, key_what = given, what
   end
   local key, usable = key_of(key_text, key_what, settings)
   if not key then return nil, usable end
@@ -158,38 +146,38 @@ local function check_texts(material, settings, text, what, key_text, key_what)
 end
 
 local function load_pair(material, settings)
-  local text, what = text_of(settings, "certificate", "the certificate")
-  if not text then
+  local given, what = text_of(settings, "certificate", "the certificate")
+  if not given then
     if what then return nil, what end
     return true -- a probe without a certificate is a probe too
   end
   local key_text, key_what = text_of(settings, "key", "the key")
   if not key_text and key_what then return nil, key_what end
-  local id = digest(("pair %d %s%s"):format(#text, text, key_text or ""))
+  local id = digest(("pair %d %s%s"):format(#given, given, key_text or ""))
   if known[id] then
-    material.certificate, material.key, material.certificates = text, key_text or text, known[id]
+    material.certificate, material.key, material.certificates = given, key_text or given, known[id]
     return true
   end
-  local fine, fault = check_texts(material, settings, text, what, key_text, key_what)
+  local fine, fault = check_texts(material, settings, given, what, key_text, key_what)
   -- A key that had to be decrypted is asked for anew, with its passphrase.
-  if fine and material.key == (key_text or text) then remember(id, material.certificates) end
+  if fine and material.key == (key_text or given) then remember(id, material.certificates) end
   return fine, fault
 end
 
 local function load_roots(material, settings)
-  local text, what = text_of(settings, "server_ca", "the server CA")
-  if not text then
+  local given, what = text_of(settings, "server_ca", "the server CA")
+  if not given then
     if what then return nil, what end
     return true
   end
-  local id = digest("roots " .. text)
+  local id = digest("roots " .. given)
   local list, fault = known[id]
   if not list then
-    list, fault = certificates_of(text, what)
+    list, fault = certificates_of(given, what, "roots")
     if not list then return nil, fault end
     remember(id, list)
   end
-  material.roots, material.root_certificates = text, list
+  material.roots, material.root_certificates = given, list
   return true
 end
 
@@ -201,22 +189,30 @@ end
 -- @treturn[2] nil
 -- @treturn[2] table `word` of the cause and its `fields`
 function input.certificates(settings, name, label)
-  local text, what = text_of(settings, name, label)
-  if not text then return nil, what end
-  return certificates_of(text, what)
+  local given, what = text_of(settings, name, label)
+  if not given then return nil, what end
+  return certificates_of(given, what, "roots")
 end
 
 --- Reads and checks certificate, key and server CA.
 -- @tparam table settings the options of `probe.run`
 -- @treturn[1] table `certificate`, `key`, `roots`: PEM as gRPC core gets them, or nil;
--- `certificates`, `root_certificates`: arrays of certificate objects in the order of the text
+-- `certificates`, `root_certificates`: arrays of certificate objects in the order of the text;
+-- `key_traditional`: whether the key is in the form SEC1 or PKCS#1; `paths`: of `certificate`, `key`, `server_ca`,
+-- where they came from files
 -- @treturn[2] nil
 -- @treturn[2] table `word` of the cause and its `fields`
 function input.load(settings)
   local material = { certificates = {} }
+  material.paths = {
+    certificate = settings.certificate_path, key = settings.key_path, server_ca = settings.server_ca_path,
+  }
   local fine, fault = load_pair(material, settings)
   if fine then fine, fault = load_roots(material, settings) end
   if not fine then return nil, fault end
+  -- SEC1 or PKCS#1: gRPC core reads it, the Java SDK and older SDKs over rustls do not.
+  local key = material.key
+  material.key_traditional = key ~= nil and (has_label(key, "EC PRIVATE KEY") or has_label(key, "RSA PRIVATE KEY"))
   return material
 end
 

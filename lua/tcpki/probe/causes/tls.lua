@@ -68,8 +68,8 @@ return {
       .. "leaf's key identifier; otherwise the leaf could be issued by a root that is not trusted",
     source = "X509_V_ERR 20, 21; RFC 8446, 4.4.2" },
   { word = "client_ca_as_server_root", stage = "tls",
-    sentence = "{ca}, given as the server's CA, is the CA of your own certificate, and did not sign the server's, "
-      .. "{server_subject}: {detail}.",
+    sentence = "{ca}, given as the server's CA, belongs to your own certificate. It did not sign the server's "
+      .. "certificate {server_subject}: {detail}.",
     cure = "Pass the CA that issued the server's certificate. Temporal Cloud's is a public one: leave server_ca out.",
     needs = "server_ca holds nothing but the issuers of the client's certificate, and the server's chain does not lead "
       .. "to them; with other CAs beside them, server_ca_untrusted is as likely",
