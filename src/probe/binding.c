@@ -120,7 +120,17 @@ static int client_close(lua_State *L) {
 
 /* ---- trace ---- */
 
-/* trace{ address, port, server_name, roots, certificate, key, seconds, ask_http } */
+/* A limit that need not be there. */
+static double seconds_field(lua_State *L, const char *name) {
+    bool absent = lua_getfield(L, 1, name) == LUA_TNIL;
+    lua_pop(L, 1);
+    return absent ? 0 : number_field(L, name);
+}
+
+/*
+** trace{ address, port, server_name, roots, roots_path, certificate, key, seconds, ask_http,
+**        connect_seconds, tls_seconds, settings_seconds }
+*/
 static int trace_open(lua_State *L) {
     luaL_checktype(L, 1, LUA_TTABLE);
     trace_options options = {
@@ -131,7 +141,11 @@ static int trace_open(lua_State *L) {
         .roots = text_field(L, "roots", false),
         .certificate = text_field(L, "certificate", false),
         .key = text_field(L, "key", false),
+        .roots_path = text_field(L, "roots_path", false),
         .ask_http = boolean_field(L, "ask_http"),
+        .connect_seconds = seconds_field(L, "connect_seconds"),
+        .tls_seconds = seconds_field(L, "tls_seconds"),
+        .settings_seconds = seconds_field(L, "settings_seconds"),
     };
     if ((options.certificate == NULL) != (options.key == NULL)) {
         return luaL_error(L, "certificate and key belong together");

@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdbool.h>
-#include <stdlib.h>
 
 /* gRPC core's own list, so that both see the same refusals: src/core/lib/security/ssl_utils.cc. */
 static const char ciphers[] = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:"
@@ -51,10 +50,8 @@ static bool use_key(SSL_CTX *context, const char *pem) {
     return used;
 }
 
-/* The file that gRPC core would take in place of the system's roots, where it is named. */
-static bool use_system_roots(SSL_CTX *context) {
-    const char *named = getenv("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH");
-    bool used = named != NULL && SSL_CTX_load_verify_locations(context, named, NULL) == 1;
+static bool use_installed_roots(SSL_CTX *context, const char *path) {
+    bool used = path != NULL && SSL_CTX_load_verify_locations(context, path, NULL) == 1;
     return used || SSL_CTX_set_default_verify_paths(context) == 1;
 }
 
@@ -70,9 +67,10 @@ static bool use_given_roots(X509_STORE *store, const char *pem) {
     return used;
 }
 
-static bool use_roots(SSL_CTX *context, const char *pem) {
+static bool use_roots(SSL_CTX *context, const context_options *options) {
     X509_STORE *store = SSL_CTX_get_cert_store(context);
-    bool used = pem != NULL ? use_given_roots(store, pem) : use_system_roots(context);
+    bool used = options->roots != NULL ? use_given_roots(store, options->roots)
+                                       : use_installed_roots(context, options->roots_path);
     if (used) {
         ERR_clear_error();
     }
@@ -100,7 +98,7 @@ SSL_CTX *context_create(const context_options *options) {
                 SSL_CTX_set_cipher_list(context, ciphers) == 1 &&
                 SSL_CTX_set1_groups_list(context, groups) == 1 &&
                 SSL_CTX_set_alpn_protos(context, protocols, sizeof protocols - 1) == 0 &&
-                use_roots(context, options->roots) &&
+                use_roots(context, options) &&
                 (options->certificate == NULL || (use_certificate(context, options->certificate) &&
                                                   use_key(context, options->key)));
     if (!made) {

@@ -5,7 +5,8 @@
 
 /* What a TLS client brings: PEM texts, each of which may be NULL. */
 typedef struct context_options {
-    const char *roots;       /* NULL: the system's */
+    const char *roots;
+    const char *roots_path;  /* where there are no roots; without it, OpenSSL's own */
     const char *certificate; /* the leaf first */
     const char *key;
 } context_options;

@@ -66,16 +66,22 @@ static bool wait_for_tls(conversation *with, int result, double until, record_en
     }
 }
 
+/* The moment by which a stage that begins now has to end. */
+static double limit_of(const conversation *with, double now, double seconds) {
+    return seconds > 0 && now + seconds < with->deadline ? now + seconds : with->deadline;
+}
+
 static bool shake_hands(conversation *with, record_end *end) {
     record *seen = with->seen;
     seen->stage = RECORD_TLS;
     double start = clock_now();
+    double until = limit_of(with, start, with->tls_seconds);
     int result;
     do {
         ERR_clear_error();
         errno = 0;
         result = SSL_connect(with->connection);
-    } while (result != 1 && wait_for_tls(with, result, with->deadline, end));
+    } while (result != 1 && wait_for_tls(with, result, until, end));
     /* Also of a handshake that failed: in TLS 1.2 the refusal comes before its end. */
     record_request(seen, with->connection);
     record_handshake(seen, with->connection, with->server_name);
@@ -132,23 +138,24 @@ static void say(conversation *with, const void *bytes, size_t length) {
 ** Four times what the connection and the handshake took is both of them measured on this connection
 ** and some, and the deadline bounds it.
 */
-static double quiet_until(const conversation *with, double now) {
+static double quiet_until(const conversation *with, double now, double limit) {
     const record *seen = with->seen;
     double patience = 4 * (seen->connect_seconds + seen->tls_seconds);
     double moment = now + (patience < 0.3 ? 0.3 : patience);
-    return moment < with->deadline ? moment : with->deadline;
+    return moment < limit ? moment : limit;
 }
 
 static record_end await_answer(conversation *with) {
     record *seen = with->seen;
     seen->stage = RECORD_ANSWER;
     double start = clock_now();
-    record_end end = read_until(with, quiet_until(with, start));
-    if (end == RECORD_SILENT && seen->answer_length == 0 && clock_now() < with->deadline) {
+    double limit = limit_of(with, start, with->settings_seconds);
+    record_end end = read_until(with, quiet_until(with, start, limit));
+    if (end == RECORD_SILENT && seen->answer_length == 0 && clock_now() < limit) {
         seen->spoke_first = true;
         seen->by = RECORD_BY_US;
         say(with, http_preface, http_preface_length);
-        end = read_until(with, with->deadline);
+        end = read_until(with, limit);
     }
     if (end == RECORD_SILENT && seen->answer_length > 0) {
         end = RECORD_DATA;

@@ -16,8 +16,10 @@ typedef struct conversation {
     SSL *connection;
     record *seen;
     const char *server_name;
-    double deadline; /* of clock_now */
-    bool ask_http;   /* once the server has spoken HTTP/2, ask it something, and keep its answer */
+    double deadline;    /* of clock_now */
+    double tls_seconds; /* of that, each stage may take so much; 0: all of it */
+    double settings_seconds;
+    bool ask_http; /* once the server has spoken HTTP/2, ask it something, and keep its answer */
     tcp_wait (*wait)(void *argument, short events, double until);
     void *argument;
 } conversation;

@@ -21,10 +21,14 @@ struct trace {
     int port;
     char *server_name;
     char *roots;
+    char *roots_path;
     char *certificate;
     char *key;
     bool ask_http;
     double seconds;
+    double connect_seconds;
+    double tls_seconds;
+    double settings_seconds;
     double deadline;
     int descriptor;
     record seen;
@@ -52,6 +56,8 @@ static void talk(trace *running, SSL *connection) {
         .seen = &running->seen,
         .server_name = running->server_name,
         .deadline = running->deadline,
+        .tls_seconds = running->tls_seconds,
+        .settings_seconds = running->settings_seconds,
         .ask_http = running->ask_http,
         .wait = wait_for_socket,
         .argument = running,
@@ -63,8 +69,12 @@ static void talk(trace *running, SSL *connection) {
 static void follow(trace *running, SSL_CTX *context) {
     record *seen = &running->seen;
     double start = clock_now();
-    running->descriptor = tcp_connect(running->address, running->port, running->deadline,
-                                      &running->cancel, &seen->system_error);
+    double until = running->deadline;
+    if (running->connect_seconds > 0 && start + running->connect_seconds < until) {
+        until = start + running->connect_seconds;
+    }
+    running->descriptor =
+        tcp_connect(running->address, running->port, until, &running->cancel, &seen->system_error);
     if (running->descriptor < 0) {
         seen->end = seen->system_error == ECANCELED ? RECORD_CANCELLED : RECORD_UNREACHED;
         return;
@@ -85,8 +95,10 @@ static void *run(void *argument) {
     double start = clock_now();
     running->deadline = start + running->seconds;
     ERR_clear_error();
-    context_options options = {
-        .roots = running->roots, .certificate = running->certificate, .key = running->key};
+    context_options options = {.roots = running->roots,
+                               .roots_path = running->roots_path,
+                               .certificate = running->certificate,
+                               .key = running->key};
     SSL_CTX *context = context_create(&options);
     if (context == NULL) {
         record_openssl(&running->seen);
@@ -126,6 +138,9 @@ trace *trace_start(const trace_options *options) {
     running->cancel = running->done = (waker)WAKER_CLOSED;
     running->port = options->port;
     running->seconds = options->seconds;
+    running->connect_seconds = options->connect_seconds;
+    running->tls_seconds = options->tls_seconds;
+    running->settings_seconds = options->settings_seconds;
     running->ask_http = options->ask_http;
     running->seen.ended_seconds = -1;
     running->seen.connect_seconds = running->seen.tls_seconds = -1;
@@ -133,6 +148,7 @@ trace *trace_start(const trace_options *options) {
     bool ready = copy_text(&running->address, options->address) &&
                  copy_text(&running->server_name, options->server_name) &&
                  copy_text(&running->roots, options->roots) &&
+                 copy_text(&running->roots_path, options->roots_path) &&
                  copy_text(&running->certificate, options->certificate) &&
                  copy_text(&running->key, options->key) && waker_open(&running->cancel) &&
                  waker_open(&running->done);
@@ -167,6 +183,7 @@ void trace_stop(trace *running) {
     free(running->address);
     free(running->server_name);
     free(running->roots);
+    free(running->roots_path);
     free(running->certificate);
     free(running->key);
     record_free(&running->seen);

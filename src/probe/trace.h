@@ -14,11 +14,15 @@ typedef struct trace_options {
     const char *address; /* numeric */
     int port;
     const char *server_name;
-    const char *roots;       /* PEM, or NULL for the system's */
+    const char *roots;       /* PEM, or NULL for those of the path */
+    const char *roots_path;  /* or NULL for those that OpenSSL finds */
     const char *certificate; /* PEM, the leaf first, or NULL */
     const char *key;
     bool ask_http; /* of a server that speaks HTTP/2: a request, for the status of its answer */
     double seconds;
+    double connect_seconds; /* of that, each stage may take so much; 0: all of it */
+    double tls_seconds;
+    double settings_seconds;
 } trace_options;
 
 /* Copies what it needs. NULL: out of memory, threads or descriptors. */
