@@ -552,8 +552,8 @@ describe("a mistake in the program", function()
 
   it("lists the known options where one is unknown", function()
     assert.error_matches(function() probe.run { address = "a:1", certfile = "x" } end,
-      "unknown option 'certfile' %(known: address, certificate, certificate_path, endpoint, health, key, "
-      .. "key_path, namespace, passphrase, passphrase_env, passphrase_file, server_ca, "
+      "unknown option 'certfile' %(known: address, addresses, certificate, certificate_path, control, endpoint, "
+      .. "health, key, key_path, limits, namespace, passphrase, passphrase_env, passphrase_file, server_ca, "
       .. "server_ca_path, server_name, timeout, trace%)")
   end)
 end)

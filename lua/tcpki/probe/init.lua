@@ -15,29 +15,35 @@
 -- `os.execute` and `io.popen`; a bare `fork` after the first probe is not supported by gRPC core.
 -- @module tcpki.probe
 
-local input = require "tcpki.probe.input"
-local address = require "tcpki.probe.address"
 local options = require "tcpki.options"
 local kinds = require "tcpki.probe.kinds"
 local causes = require "tcpki.probe.causes"
-local ladder = require "tcpki.probe.ladder"
 local result = require "tcpki.probe.result"
+local run = require "tcpki.probe.run"
 local server = require "tcpki.probe.server"
-local core = require "tcpki.probe.core"
 
 local probe = {}
 
 --- The rows of all causes, also by word: `probe.causes.client_expired.cure`.
 probe.causes = causes
 
-local temporal_service = "temporal.api.workflowservice.v1.WorkflowService"
-
 local run_options = {
   address = "string", endpoint = "tcpki.cloud.endpoint", namespace = kinds.name,
   certificate = kinds.pem, certificate_path = kinds.path,
   key = kinds.pem, key_path = kinds.path, passphrase = "string|function", passphrase_file = kinds.path,
   passphrase_env = "string", server_ca = kinds.pem, server_ca_path = kinds.path, server_name = kinds.name,
-  timeout = kinds.seconds, health = kinds.service, trace = kinds.trace,
+  timeout = kinds.seconds, health = kinds.service, trace = kinds.trace, limits = "table",
+  addresses = kinds.addresses, control = kinds.control,
+}
+
+local limit_options = {
+  resolve = kinds.seconds, connect = kinds.seconds, tls = kinds.seconds, settings = kinds.seconds, rpc = kinds.seconds,
+}
+
+-- The second certificate of a control.
+local pair_options = {
+  certificate = kinds.pem, certificate_path = kinds.path, key = kinds.pem, key_path = kinds.path,
+  passphrase = "string|function", passphrase_file = kinds.path, passphrase_env = "string",
 }
 
 local exclusive = {
@@ -58,32 +64,36 @@ local function at_endpoint(settings)
   return filled
 end
 
-local function check(settings)
-  settings = options.check("probe.run", settings, run_options, 4)
-  options.exclude("probe.run", settings, exclusive, 4)
-  settings = at_endpoint(settings)
-  if not settings.address then error("probe.run: the option 'address' is missing", 3) end
-  if (settings.key or settings.key_path)
-      and not (settings.certificate or settings.certificate_path) then
-    error("probe.run: a key without a certificate", 3)
+local function has_certificate(settings)
+  return settings.certificate ~= nil or settings.certificate_path ~= nil
+end
+
+local function check_parts(where, settings)
+  if settings.limits then options.check(where .. ": limits", settings.limits, limit_options, 5) end
+  if not settings.control then return end
+  if not has_certificate(settings) then
+    error(where .. ": a control without a certificate: there is nothing that it could prove", 4)
   end
+  if settings.control ~= true then
+    options.check(where .. ": control", settings.control, pair_options, 5)
+    options.exclude(where .. ": control", settings.control, exclusive, 5)
+    if not has_certificate(settings.control) then
+      error(where .. ": control: the option 'certificate' is missing", 4)
+    end
+  end
+end
+
+-- Level 4 is who called the function of the module.
+local function check(where, settings)
+  settings = options.check(where, settings, run_options, 4)
+  options.exclude(where, settings, exclusive, 4)
+  settings = at_endpoint(settings)
+  if not settings.address then error(where .. ": the option 'address' is missing", 3) end
+  if (settings.key or settings.key_path) and not has_certificate(settings) then
+    error(where .. ": a key without a certificate", 3)
+  end
+  check_parts(where, settings)
   return settings
-end
-
-local function service_of(health)
-  if health == true then return temporal_service end
-  return health or nil
-end
-
-local resolve_details = {
-  timeout = "the resolver did not answer in time",
-  busy = "too many lookups that hang are still under way",
-}
-
-local function resolve_cause(fault)
-  return "unknown_host", {
-    detail = resolve_details[fault.word] or fault.message, certain = fault.word == "unknown",
-  }
 end
 
 --- Probes a Temporal frontend.
@@ -127,26 +137,21 @@ end
 -- @treturn table
 -- @raise on unknown options, wrong types, a missing address
 function probe.run(settings)
-  settings = check(settings)
-  local task = { now = core.now, started = core.now(), trace = settings.trace or "on_failure" }
-  local where, message, hint = address.parse(settings.address)
-  if not where then
-    return result.early(settings, task, "bad_address",
-      { detail = message, cure = hint:gsub("^%l", string.upper) })
-  end
-  task.address, task.host, task.port = where.text, where.host, where.port
-  task.server_name = settings.server_name or where.host:gsub("%%.*", "")
-  task.namespace, task.health = settings.namespace, service_of(settings.health)
-  local material, fault = input.load(settings)
-  if not material then return result.early(settings, task, fault.word, fault.fields) end
-  task.material = material
-  -- From here on: to open an encrypted key takes a time of its own, and none of the network's.
-  task.deadline = core.now() + (settings.timeout or 10)
-  local climbed = ladder.climb(task)
-  if climbed.resolve_fault then
-    return result.early(settings, task, resolve_cause(climbed.resolve_fault))
-  end
-  return result.of(settings, task, climbed)
+  return run.probe(check("probe.run", settings))
+end
+
+--- Probes, and proves that the answer means something: `probe.run` with `control = true` and `trace = "always"`,
+-- where these are not given. The server's answer counts where it refuses a client without a certificate and one with a
+-- certificate that nobody should accept.
+-- @tparam table settings as for `probe.run`; a certificate is needed
+-- @treturn table as `probe.run`; `ok_not_enforced`, `ok_not_asked`
+-- @raise as `probe.run`
+function probe.verify(settings)
+  settings = options.check("probe.verify", settings, run_options)
+  local all = result.copy(settings)
+  if all.control == nil then all.control = true end
+  all.trace = all.trace or "always"
+  return run.probe(check("probe.verify", all))
 end
 
 --- Starts the embedded frontend: see `tcpki.probe.server`.

@@ -39,6 +39,14 @@ local kinds = {
     function(value) return value == "on_failure" or value == "always" or value == "never" end,
     '"on_failure", "always" or "never"',
   },
+  addresses = {
+    function(value) return require("tcpki.probe.addresses").is_choice(value) end,
+    '"first", "all" or an array of numeric addresses',
+  },
+  control = {
+    function(value) return type(value) == "boolean" or type(value) == "table" end,
+    "true, false or a table with a certificate and its key",
+  },
   names = {
     function(value)
       if type(value) ~= "table" then return false end

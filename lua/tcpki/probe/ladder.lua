@@ -6,6 +6,7 @@
 
 local core = require "tcpki.probe.core"
 local address = require "tcpki.probe.address"
+local together = require "tcpki.probe.together"
 
 local ladder = {}
 
@@ -17,9 +18,15 @@ local function left(deadline)
   return math.max(deadline - core.now(), 0)
 end
 
-local function start_trace(task, where, seconds)
+-- late: by how many seconds it sets out later than gRPC core, whose stages it shall measure.
+local function start_trace(task, where, seconds, late)
+  local limits = task.limits or {}
+  local function limit(stage)
+    return limits[stage] and math.max(limits[stage] - (late or 0), 0.001)
+  end
   return core.trace {
-    address = where.text, port = task.port, server_name = task.server_name, seconds = seconds,
+    address = where.text, port = where.port or task.port, server_name = task.server_name, seconds = seconds,
+    connect_seconds = limit "connect", tls_seconds = limit "tls", settings_seconds = limit "settings",
     roots = task.material.roots, certificate = task.material.certificate,
     key = task.material.key,
   }
@@ -31,19 +38,41 @@ local function is_connected(tracer)
   return trace ~= nil and trace.timings.connect ~= nil
 end
 
+-- Whether a trace hung in one stage for as long as that stage may last.
+local function is_hanging(trace)
+  return trace.ended == "silent" or trace.ended == "unreached" and trace.system == "timeout"
+end
+
+-- The seconds that TCP, TLS and SETTINGS may take together, and the shortest of the three; nil where there is no limit.
+local function limits_of(task)
+  local limits, sum, least = task.limits or {}, 0, nil
+  for _, stage in ipairs { "connect", "tls", "settings" } do
+    local limit = limits[stage]
+    sum = sum + (limit or math.huge)
+    least = limit and math.min(limit, least or limit) or least
+  end
+  return sum, least
+end
+
 -- Waits for gRPC core. Half-way, a trace sets out to see where it hangs. Where another address
 -- waits, it gets its turn after a share of the time, unless this one is connected at least.
 local function connect(task, where, client, seen)
   local now = core.now()
-  local share = (task.deadline - now) / seen.share
-  local state = client:wait(share / 2)
+  local sum, least = limits_of(task)
+  local share = math.min((task.deadline - now) / seen.share, sum)
+  local state = together.wait(client, math.min(share, least or share) / 2)
   local tracer
   if state == "connecting" and task.trace ~= "never" then
-    tracer = start_trace(task, where, share * 0.45)
+    tracer = start_trace(task, where, least and left(task.deadline) or share * 0.45, core.now() - now)
   end
-  if state == "connecting" then state = client:wait(now + share - core.now()) end
-  if state == "connecting" and is_connected(tracer) then
-    state = client:wait(left(task.deadline))
+  if state == "connecting" and tracer and least then
+    -- gRPC core does not tell its stages apart: the trace does, and each of its stages has its limit.
+    state = together.wait_beside(client, tracer, left(now + share), is_hanging)
+  elseif state == "connecting" then
+    state = together.wait(client, left(now + share))
+  end
+  if state == "connecting" and not least and is_connected(tracer) then
+    state = together.wait(client, left(task.deadline))
   end
   return state, tracer
 end
@@ -55,30 +84,35 @@ local function finish_trace(task, where, tracer, elapsed)
     tracer = start_trace(task, where, seconds)
   end
   -- A little longer than it may take: its end is the news.
-  return tracer:wait(seconds + 0.25), tracer
+  return together.trace(tracer, seconds + 0.25), tracer
+end
+
+-- How long one RPC may take.
+local function patience(task)
+  return math.min(left(task.deadline), task.limits and task.limits.rpc or math.huge)
 end
 
 local function ask(task, client, seen)
-  seen.system = client:ask("system_info", nil, left(task.deadline))
+  seen.system = together.ask(client, "system_info", nil, patience(task))
   seen.timings.rpc = seen.system.seconds
   if seen.system.code ~= 0 then return end
   if task.namespace then
-    seen.described = client:ask("describe_namespace", task.namespace, left(task.deadline))
+    seen.described = together.ask(client, "describe_namespace", task.namespace, patience(task))
     seen.timings.namespace = seen.described.seconds
   end
   if task.health then
-    seen.health = client:ask("health", task.health, left(task.deadline))
+    seen.health = together.ask(client, "health", task.health, patience(task))
     seen.timings.health = seen.health.seconds
   end
 end
 
 local function attempt(task, where, share)
   local seen = {
-    peer = address.join(where.text, where.ipv6, task.port), share = share, timings = {},
+    peer = address.join(where.text, where.ipv6, where.port or task.port), share = share, timings = {},
   }
   local start = core.now()
   local client <close> = core.client {
-    target = address.target(where.text, where.ipv6, task.port),
+    target = address.target(where.text, where.ipv6, where.port or task.port),
     server_name = task.server_name, seconds = left(task.deadline), roots = task.material.roots,
     certificate = task.material.certificate, key = task.material.key,
   }
@@ -91,7 +125,7 @@ local function attempt(task, where, share)
     ask(task, client, seen)
   elseif state == "failed" then
     -- Comes back at once, with what became of the connection.
-    seen.system = client:ask("system_info", nil, 1)
+    seen.system = together.ask(client, "system_info", nil, 1)
   end
   local explained = task.trace == "always"
     or task.trace == "on_failure" and not (seen.system and seen.system.answered)
@@ -112,25 +146,38 @@ local function is_next(seen)
     or message:find "nreachable" ~= nil or message:find "No route to host" ~= nil
 end
 
---- Resolves the host and tries its addresses in order.
--- @tparam table task `host`, `port`, `server_name`, `deadline` (of `core.now`), `material`,
--- `namespace`, `health` (service or nil), `trace`
--- @treturn table `resolve_fault` ({ word, message }) or `attempts`, an array whose last is the
--- one that counts: `peer`, `state`, `system`, `described`, `health`, `trace`, `timings`
-function ladder.climb(task)
+--- Resolves the host of a task.
+-- @tparam table task `host`, `deadline` (of `core.now`), `limits`; `given`: addresses that stand in the place of the
+-- resolver's. Gets `resolve_seconds` and `resolved`, their texts
+-- @treturn[1] {address,…} `text` (numeric), `ipv6`, perhaps `port`
+-- @treturn[2] nil
+-- @treturn[2] table `word`, `message` of the resolver
+function ladder.resolve(task)
+  if task.given then return task.given end
   local start = core.now()
-  local list, word, message = core.resolve(task.host, left(task.deadline))
-  local seen = { resolve_seconds = core.now() - start, attempts = {} }
-  if not list then
-    seen.resolve_fault = { word = word, message = message }
-    return seen
-  end
+  local seconds = math.min(left(task.deadline), task.limits and task.limits.resolve or math.huge)
+  local list, word, message = core.resolve(task.host, seconds)
+  task.resolve_seconds = core.now() - start
+  if not list then return nil, { word = word, message = message } end
+  task.resolved = {}
+  for i, where in ipairs(list) do task.resolved[i] = where.text end
+  return list
+end
+
+--- Tries addresses in order.
+-- @tparam table task `port`, `server_name`, `deadline` (of `core.now`), `material`, `namespace`, `health` (service or
+-- nil), `trace`, `limits`
+-- @tparam {address,…} list of `ladder.resolve`
+-- @treturn {attempt,…} the last is the one that counts: `peer`, `state`, `system`, `described`, `health`, `trace`,
+-- `timings`
+function ladder.climb(task, list)
+  local attempts = {}
   for i, where in ipairs(list) do
     local last = attempt(task, where, #list - i + 1)
-    seen.attempts[i] = last
+    attempts[i] = last
     if not is_next(last) or left(task.deadline) == 0 then break end
   end
-  return seen
+  return attempts
 end
 
 return ladder

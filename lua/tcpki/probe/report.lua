@@ -31,29 +31,65 @@ local function add(lines, ...)
   lines[#lines + 1] = (...):format(select(2, ...))
 end
 
+local refused = { alert = true, closed = true, reset = true }
+
+-- One rung as people read it; nil where there is nothing to tell.
+local function say(rung, result)
+  local took = rung.seconds and milliseconds(rung.seconds)
+  if rung.state == "failed" and not result.cause:find "^ok_" then
+    local ended = result.trace and result.trace.ended
+    if not took then return rung.stage .. " failed" end
+    if rung.stage == "settings" and refused[ended] then return "refused after " .. took end
+    return ("%s %s after %s"):format(rung.stage, ended == "silent" and "silent" or "failed", took)
+  elseif rung.stage == "input" then
+    return "input ok"
+  elseif rung.since then
+    return "connect and tls " .. took
+  elseif rung.stage == "resolve" and took and rung.seconds < 0.00005 then
+    return nil -- a numeric address
+  end
+  local version = rung.stage == "tls" and result.trace and result.trace.version
+  return took and rung.stage .. " " .. took .. (version and version:gsub("^TLSv", " TLS ") or "")
+end
+
 local function rungs(result)
-  local parts, timings = {}, result.timings
-  local trace = result.trace
-  local function rung(name, seconds, more)
-    if seconds then
-      parts[#parts + 1] = ("%s %s%s"):format(name, milliseconds(seconds), more or "")
-    end
+  local parts = {}
+  for _, rung in ipairs(result.ladder) do
+    if rung.state ~= "skipped" then parts[#parts + 1] = say(rung, result) end
   end
-  parts[1] = result.stage == "input" and "input failed" or "input ok"
-  rung("resolve", timings.resolve)
-  if timings.ready then
-    rung("connect and tls", timings.ready)
-    rung("rpc", timings.rpc)
-    rung("namespace", timings.namespace)
-    rung("health", timings.health)
-  elseif trace then
-    rung("connect", trace.timings.connect)
-    rung("tls", trace.timings.tls, trace.version and " " .. trace.version)
-    local ended = { alert = "refused", settings = "accepted" }
-    rung((ended[trace.ended] or trace.ended) .. " after", trace.timings.settings)
-  end
+  if result.timings.health then parts[#parts + 1] = "health " .. milliseconds(result.timings.health) end
   parts[#parts + 1] = result.peer_address or result.address
-  return table.concat(parts, " · ")
+  -- A line may end behind a dot, and nowhere else.
+  for i, part in ipairs(parts) do parts[i] = part:gsub(" ", "\1") end
+  return (wrap(table.concat(parts, "\1· "), "  ", "    "):gsub("\1", " "))
+end
+
+-- What became of each address, and what of it the others have otherwise.
+local function describe_addresses(lines, result)
+  local widest, certificates = 0, {}
+  for _, one in ipairs(result.addresses) do
+    widest = math.max(widest, #(one.peer_address or ""))
+    if one.server_certificate then certificates[one.server_certificate] = true end
+  end
+  local several = next(certificates) and next(certificates, (next(certificates))) ~= nil
+  for _, one in ipairs(result.addresses) do
+    local more = one.no_route and ", no route from here" or ""
+    if several and one.server_certificate then more = more .. ", certificate " .. one.server_certificate:sub(1, 16) end
+    if #one.differs > 0 then more = more .. ", unlike the others" end
+    add(lines, "  %s%s  %s, %s%s", one.peer_address, (" "):rep(widest - #one.peer_address), one.cause,
+      milliseconds(one.timings.total), more)
+  end
+end
+
+local outcomes = { let_in = "let in", refused = "refused", unclear = "no verdict" }
+
+local function describe_control(lines, control)
+  local parts = {}
+  for _, name in ipairs { "without", "stranger" } do
+    local one = control[name]
+    parts[#parts + 1] = ("%s: %s"):format(one.who, outcomes[one.outcome])
+  end
+  lines[#lines + 1] = wrap("Control: " .. printable(table.concat(parts, "; ")) .. ".", "  ", "    ")
 end
 
 local function describe_success(lines, result)
@@ -70,6 +106,7 @@ end
 
 local function headline(result)
   if result.ok then return "authenticated: " .. result.server_name end
+  if result.cause:find "^ok_" then return "nothing proven: " .. result.cause end
   if result.authenticated then return "authenticated, but " .. result.cause end
   return "not authenticated: " .. result.cause
 end
@@ -91,7 +128,9 @@ function report.text(result)
   if result.disagreement then
     lines[#lines + 1] = wrap("But: " .. printable(result.disagreement) .. ".", "  ", "    ")
   end
-  lines[#lines + 1] = wrap(rungs(result), "  ", "    ")
+  if result.control then describe_control(lines, result.control) end
+  if result.addresses then describe_addresses(lines, result) end
+  lines[#lines + 1] = rungs(result)
   return table.concat(lines, "\n")
 end
 

@@ -6,6 +6,7 @@ local date = require "tcpki.date"
 local causes = require "tcpki.probe.causes"
 local judge = require "tcpki.probe.judge"
 local report = require "tcpki.probe.report"
+local rungs = require "tcpki.probe.rungs"
 local words = require "tcpki.probe.words"
 
 local result = {}
@@ -91,7 +92,22 @@ end
 
 -- ---- the table ----
 
-local function conclude(made, word, about, fields)
+--- A table with the same fields, for what differs in a few.
+-- @tparam table given
+-- @treturn table
+function result.copy(given)
+  local copied = {}
+  for name, value in pairs(given) do copied[name] = value end
+  return copied
+end
+
+--- Sets what a cause says: `ok`, `cause`, `stage`, `certain`, `candidates`, `message`, `hint`.
+-- @tparam table made the result
+-- @tparam string word of a cause
+-- @tparam table about `certain`, `candidates`, `stage` where it is not the row's
+-- @tparam table fields of its sentence
+-- @treturn table made
+function result.conclude(made, word, about, fields)
   made.ok = word == "ok"
   made.cause = word
   made.stage = about.stage or causes[word].stage
@@ -109,8 +125,13 @@ local function start(settings, task)
   return setmetatable(made, metatable)
 end
 
-local function finish(made, task)
+--- Sets what is known at the end: the ladder, and the time in all.
+-- @tparam table made the result
+-- @tparam table task
+-- @treturn table made
+function result.finish(made, task)
   made.timings.total = task.now() - task.started
+  made.ladder = rungs.of(made, task)
   return made
 end
 
@@ -124,7 +145,7 @@ function result.early(settings, task, word, about)
   local made = start(settings, task)
   local fields = { host = task.host }
   for name, value in pairs(about) do fields[name] = tidy(value) end
-  return finish(conclude(made, word, about, fields), task)
+  return result.finish(result.conclude(made, word, about, fields), task)
 end
 
 local function grpc_of(seen)
@@ -175,8 +196,8 @@ local function context_of(task, peer, now)
   })
 end
 
-local function add_attempts(made, task, climbed, now)
-  for i, seen in ipairs(climbed.attempts) do
+local function add_attempts(made, task, attempts, now)
+  for i, seen in ipairs(attempts) do
     local word, about = judge.attempt(context_of(task, peer_of(seen), now), seen)
     made.attempts[i] = {
       address = seen.peer, cause = word, stage = about.stage or causes[word].stage,
@@ -188,14 +209,14 @@ end
 --- The result of a climb.
 -- @tparam table settings options of `probe.run`
 -- @tparam table task
--- @tparam table climbed of `tcpki.probe.ladder`, with at least one attempt
+-- @tparam {attempt,…} attempts of `tcpki.probe.ladder`, at least one
 -- @treturn table
-function result.of(settings, task, climbed)
+function result.of(settings, task, attempts)
   local now = os.time()
   local made = start(settings, task)
-  local seen = climbed.attempts[#climbed.attempts]
+  local seen = attempts[#attempts]
   made.timings = seen.timings
-  made.timings.resolve = climbed.resolve_seconds
+  made.timings.input, made.timings.resolve = task.input_seconds, task.resolve_seconds
   made.peer_address, made.peer = seen.peer, peer_of(seen)
   made.trace = name_alerts(seen.trace)
   made.grpc = grpc_of(seen)
@@ -214,9 +235,9 @@ function result.of(settings, task, climbed)
   local word, about = judge.attempt(context, seen)
   made.findings = about.findings
   made.disagreement = judge.disagreement(context, seen)
-  add_attempts(made, task, climbed, now)
+  add_attempts(made, task, attempts, now)
   local fields = word == "ok" and {} or fields_of(task, context, seen, about)
-  return finish(conclude(made, word, about, fields), task)
+  return result.finish(result.conclude(made, word, about, fields), task)
 end
 
 return result

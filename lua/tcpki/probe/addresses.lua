@@ -1,0 +1,155 @@
+--- Every address of a name, each probed with the name's SNI and authority: which one is not like the others.
+-- @module tcpki.probe.addresses
+-- @local
+
+local address = require "tcpki.probe.address"
+local clock = require "tcpki.probe.core"
+local result = require "tcpki.probe.result"
+local together = require "tcpki.probe.together"
+
+local addresses = {}
+
+-- At once: more would measure how they wait for each other.
+local MOST = 8
+
+local function is_ipv4(text)
+  local count = 0
+  for part in text:gmatch "[^.]+" do
+    count = count + 1
+    if not part:find "^%d%d?%d?$" or tonumber(part) > 255 then return false end
+  end
+  return count == 4 and text:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
+end
+
+-- A numeric address, perhaps with a port: `192.0.2.1`, `192.0.2.1:7233`, `2001:db8::1`, `[2001:db8::1]:7233`.
+local function parse(text)
+  local host, port = text, nil
+  if text:find "^%[" or is_ipv4(text:match "^[^:]*") then
+    local where = address.parse(text)
+    if not where then return nil end
+    host = where.host
+    port = text:find("[%d%]]:%d+$") and where.port or nil
+  end
+  if is_ipv4(host) then return { text = host, ipv6 = false, port = port } end
+  if not host:find ":.*:" or not host:find "^[%x:.]+%%?[%w._-]*$" then return nil end
+  return clock.resolve(host, 0) and { text = host, ipv6 = true, port = port }
+end
+
+--- Whether a value is what the option `addresses` takes.
+-- @param value
+-- @treturn boolean
+function addresses.is_choice(value)
+  if value == "first" or value == "all" then return true end
+  if type(value) ~= "table" or #value == 0 then return false end
+  for _, one in ipairs(value) do
+    if type(one) ~= "string" or not parse(one) then return false end
+  end
+  return true
+end
+
+--- What the option `addresses` says.
+-- @tparam ?string|table choice as checked
+-- @treturn ?{address,…} those that stand in the place of the resolver's
+-- @treturn boolean whether each is to be probed
+function addresses.chosen(choice)
+  if type(choice) ~= "table" then return nil, choice == "all" end
+  local given = {}
+  for i, one in ipairs(choice) do given[i] = parse(one) end
+  return given, true
+end
+
+-- ---- which is not like the others ----
+
+-- What most of them have; of those that are as frequent, what comes first.
+local function usual(list, of)
+  local count, best, most = {}, nil, 0
+  for _, one in ipairs(list) do
+    local value = of(one)
+    if value ~= nil then count[value] = (count[value] or 0) + 1 end
+  end
+  for _, one in ipairs(list) do
+    local value = of(one)
+    if value ~= nil and count[value] > most then best, most = value, count[value] end
+  end
+  return best
+end
+
+local aspects = {
+  { name = "outcome", of = function(one) return one.cause end },
+  { name = "certificate", of = function(one) return one.server_certificate end },
+}
+
+local function compare(list)
+  for _, one in ipairs(list) do one.differs = {} end
+  for _, aspect in ipairs(aspects) do
+    local expected = usual(list, aspect.of)
+    for _, one in ipairs(list) do
+      local value = aspect.of(one)
+      if value ~= nil and value ~= expected then one.differs[#one.differs + 1] = aspect.name end
+    end
+  end
+end
+
+-- This machine has no way to an address of that kind (a host without IPv6): that says nothing of the server.
+local function has_no_route(one)
+  local message = one.stage == "connect" and one.trace and one.trace.system_message or ""
+  return message:find "[Nn]etwork.*unreachable" ~= nil or message:find "[Aa]ddress not available" ~= nil
+    or message:find "Cannot assign requested address" ~= nil
+end
+
+local function leaf_of(one)
+  local leaf = one.peer and one.peer.certificates[1]
+  return leaf and leaf:fingerprint()
+end
+
+-- The result of all: that of the first that is not well, or of the first.
+local function gather(list, task)
+  local counted, chosen, ok, authenticated = 0, nil, true, true
+  for _, one in ipairs(list) do
+    one.no_route = has_no_route(one) or nil
+    if not one.no_route then
+      counted = counted + 1
+      if not one.ok and (ok or not chosen) then chosen = one end
+      ok, authenticated = ok and one.ok, authenticated and one.authenticated
+    end
+  end
+  if counted == 0 then ok, authenticated = false, false end
+  for _, one in ipairs(list) do
+    if not chosen and (counted == 0 or not one.no_route) then chosen = one end
+  end
+  local all = setmetatable(result.copy(chosen), getmetatable(chosen))
+  all.ok, all.authenticated, all.addresses = ok, authenticated, list
+  all.differs, all.no_route = nil, nil
+  -- The times of the whole; those of each are its own.
+  all.timings = result.copy(chosen.timings)
+  return result.finish(all, task)
+end
+
+--- Probes each address.
+-- @tparam table task
+-- @tparam {address,…} list
+-- @tparam function probe from a task and addresses to a result
+-- @treturn table the result of the first address that is not well, or of the first; `ok` and `authenticated` only where
+-- all are; `addresses`: the result of each, in the resolver's order, with `server_certificate` (fingerprint), `differs`
+-- (what most others have otherwise: "outcome", "certificate"), and `no_route` where this machine cannot reach such
+-- addresses at all, which does not count
+function addresses.probe(task, list, probe)
+  local rounds = (#list + MOST - 1) // MOST
+  local whole = task.deadline - clock.now()
+  local steps = {}
+  for i, where in ipairs(list) do
+    steps[i] = function()
+      local own = result.copy(task)
+      own.started = clock.now()
+      -- One that hangs must leave the rounds after it their time.
+      own.deadline = math.min(task.deadline, own.started + whole / rounds)
+      return probe(own, { where })
+    end
+  end
+  local results = together.run(steps, { most = MOST })
+  for _, one in ipairs(results) do one.server_certificate = leaf_of(one) end
+  compare(results)
+  return gather(results, task)
+end
+
+return addresses
