@@ -28,14 +28,14 @@ local function refuse(word, fields)
 end
 
 -- The text of `NAME` or `NAME_path`, and what to call it in a message. An object gives the text
--- that it was read from, where there is one: these are the worker's own bytes.
+-- that it was read from, where there is one: these are the worker's own bytes; and it may say what to call it.
 local function text_of(settings, name, label)
   local value, path = settings[name], settings[name .. "_path"]
   if path then
     local content, err = core.file.read(path)
     if not content then
       return refuse(err.code == "empty" and "file_empty" or "file_missing",
-        { what = path, detail = err.message })
+        { what = path, detail = (err.message:gsub("^cannot open it: ", "")) })
     end
     return content, path
   elseif type(value) == "string" then
@@ -43,7 +43,7 @@ local function text_of(settings, name, label)
   elseif value ~= nil then
     local source = value.source and value:source()
     if not source or not source:find("-----BEGIN", 1, true) then source = value:pem() end
-    return source, label
+    return source, type(value) == "table" and rawget(value, "label") or label
   end
 end
 
@@ -119,7 +119,7 @@ local function key_of(given, what, settings)
   return key, is_encrypted(given) and key:pem() or given
 end
 
-local function check_pair(material, key, what)
+local function check_pair(material, key, what, key_what)
   local leaf = material.certificates[1]
   if key:matches(leaf) then return true end
   for _, other in ipairs(material.certificates) do
@@ -127,7 +127,7 @@ local function check_pair(material, key, what)
       return refuse("chain_order", { what = what, subject = tostring(leaf:subject()) })
     end
   end
-  return refuse("key_mismatch", { subject = tostring(leaf:subject()) })
+  return refuse("key_mismatch", { what = key_what, subject = tostring(leaf:subject()) })
 end
 
 -- The pair, parsed and matched: sets certificate, key and certificates.
@@ -142,7 +142,7 @@ local function check_texts(material, settings, given, what, key_text, key_what)
   local key, usable = key_of(key_text, key_what, settings)
   if not key then return nil, usable end
   material.key = usable
-  return check_pair(material, key, what)
+  return check_pair(material, key, what, key_what)
 end
 
 local function load_pair(material, settings)
