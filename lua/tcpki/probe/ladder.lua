@@ -7,6 +7,7 @@
 local core = require "tcpki.probe.core"
 local address = require "tcpki.probe.address"
 local together = require "tcpki.probe.together"
+local trace = require "tcpki.probe.trace"
 
 local ladder = {}
 
@@ -18,14 +19,15 @@ local function left(deadline)
   return math.max(deadline - core.now(), 0)
 end
 
--- late: by how many seconds it sets out later than gRPC core, whose stages it shall measure.
-local function start_trace(task, where, seconds, late)
+-- late: by how many seconds it sets out later than gRPC core, whose stages it shall measure; answer: gRPC core's.
+local function start_trace(task, where, seconds, late, answer)
   local limits = task.limits or {}
   local function limit(stage)
     return limits[stage] and math.max(limits[stage] - (late or 0), 0.001)
   end
-  return core.trace {
-    address = where.text, port = where.port or task.port, server_name = task.server_name, seconds = seconds,
+  return trace.start {
+    ask_http = trace.is_http(answer), address = where.text,
+    port = where.port or task.port, server_name = task.server_name, seconds = seconds,
     connect_seconds = limit "connect", tls_seconds = limit "tls", settings_seconds = limit "settings",
     roots = task.material.roots, certificate = task.material.certificate,
     key = task.material.key,
@@ -34,13 +36,13 @@ end
 
 -- Whether a connection to the address stands, as far as a trace that is over knows.
 local function is_connected(tracer)
-  local trace = tracer and tracer:wait(0)
-  return trace ~= nil and trace.timings.connect ~= nil
+  local record = tracer and tracer:wait(0)
+  return record ~= nil and record.timings.connect ~= nil
 end
 
 -- Whether a trace hung in one stage for as long as that stage may last.
-local function is_hanging(trace)
-  return trace.ended == "silent" or trace.ended == "unreached" and trace.system == "timeout"
+local function is_hanging(record)
+  return record.ended == "silent" or record.ended == "unreached" and record.system == "timeout"
 end
 
 -- The seconds that TCP, TLS and SETTINGS may take together, and the shortest of the three; nil where there is no limit.
@@ -77,11 +79,11 @@ local function connect(task, where, client, seen)
   return state, tracer
 end
 
-local function finish_trace(task, where, tracer, elapsed)
+local function finish_trace(task, where, tracer, seen)
   local seconds = left(task.deadline)
   if not tracer then
-    seconds = math.min(seconds, math.max(TRACE_AT_LEAST, TRACE_TIMES_LONGER * elapsed))
-    tracer = start_trace(task, where, seconds)
+    seconds = math.min(seconds, math.max(TRACE_AT_LEAST, TRACE_TIMES_LONGER * seen.elapsed))
+    tracer = start_trace(task, where, seconds, 0, seen.system)
   end
   -- A little longer than it may take: its end is the news.
   return together.trace(tracer, seconds + 0.25), tracer
@@ -131,7 +133,7 @@ local function attempt(task, where, share)
     or task.trace == "on_failure" and not (seen.system and seen.system.answered)
   if explained then
     local last
-    seen.trace, last = finish_trace(task, where, tracer, seen.elapsed)
+    seen.trace, last = finish_trace(task, where, tracer, seen)
     if last ~= tracer then last:close() end
   end
   return seen

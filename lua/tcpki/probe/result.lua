@@ -7,6 +7,7 @@ local causes = require "tcpki.probe.causes"
 local judge = require "tcpki.probe.judge"
 local report = require "tcpki.probe.report"
 local rungs = require "tcpki.probe.rungs"
+local trace = require "tcpki.probe.trace"
 local words = require "tcpki.probe.words"
 
 local result = {}
@@ -63,8 +64,8 @@ local function expiry_of(leaf, now)
     .. "valid until %s"):format(date.minute(after))
 end
 
-local function accepted_of(trace)
-  local names = trace and trace.ca_names
+local function accepted_of(record)
+  local names = record and record.ca_names
   if not names or #names == 0 then return "" end
   local shown = table.concat(names, "; ", 1, math.min(#names, 3))
   return ("; it accepts certificates of %s%s"):format(shown, #names > 3 and " and others" or "")
@@ -170,13 +171,6 @@ local function namespace_of(seen)
   return namespace
 end
 
-local function name_alerts(trace)
-  for _, alert in ipairs(trace and trace.alerts or {}) do
-    alert.name = words.alert[alert.number]
-  end
-  return trace
-end
-
 -- What of the server's certificate the sentences and the judgement want, when they want it.
 local server_fields = {
   server_subject = function(leaf) return tostring(leaf:subject()) end,
@@ -218,7 +212,7 @@ function result.of(settings, task, attempts)
   made.timings = seen.timings
   made.timings.input, made.timings.resolve = task.input_seconds, task.resolve_seconds
   made.peer_address, made.peer = seen.peer, peer_of(seen)
-  made.trace = name_alerts(seen.trace)
+  made.trace = trace.named(seen.trace)
   made.grpc = grpc_of(seen)
   local system = seen.system
   if system then
