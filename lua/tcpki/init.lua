@@ -18,6 +18,7 @@ local rooms = {
   fault = "tcpki.fault",
   file = "tcpki.file",
   istio = "tcpki.istio",
+  keyvault = "tcpki.keyvault",
   key = "tcpki.key",
   lock = "tcpki.lock",
   pem = "tcpki.pem",

@@ -13,42 +13,20 @@ local bundles = require "tcpki.bundle"
 local fault = require "tcpki.fault"
 local fields = require "tcpki.cloud.fields"
 local options = require "tcpki.options"
+local shell = require "tcpki.shell"
 
 local commands = {}
 
---- A word for a POSIX shell: as it is where nothing in it means anything to a shell, else in single quotes.
--- @tparam string text
--- @treturn[1] string
--- @treturn[2] nil
--- @treturn[2] fault `bad_word` where the text holds a NUL, which no argument of a program can
-function commands.quote(text)
-  options.expect("tcpki.cloud.commands.quote", "text", text, "string")
-  if text:find "\0" then
-    return fault.fail { code = "bad_word", message = "an argument of a command cannot hold a NUL", hint = "remove it" }
-  elseif text:find "^[A-Za-z0-9_@%%+:,./-][A-Za-z0-9_@%%+:,./=-]*$" then
-    return text
-  end
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
-
-local function command(words)
-  local quoted = {}
-  for i, word in ipairs(words) do
-    local err
-    quoted[i], err = commands.quote(word)
-    if not quoted[i] then
-      return nil, err
-    end
-  end
-  return table.concat(quoted, " ")
-end
+--- A word for a POSIX shell, as `tcpki.shell.quote` makes it.
+-- @function quote
+commands.quote = shell.quote
 
 -- The rows of words as commands.
 local function lines(rows)
   local list = {}
   for i, words in ipairs(rows) do
     local err
-    list[i], err = command(words)
+    list[i], err = shell.command(words)
     if not list[i] then
       return nil, err
     end
