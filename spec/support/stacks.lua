@@ -77,6 +77,7 @@ end
 local function write_files(self)
   self.directory:file("client-ca.pem", pki.client_ca)
   self.directory:file("crl.pem", pki.crl)
+  self.directory:file("trust.pem", pki.client_ca .. pki.crl) -- s_server -CRL takes one list only
   for name, shown in pairs(pki.server) do
     self.directory:file(name .. ".pem", shown.certificate)
     self.directory:file(name .. ".key", shown.key)
@@ -111,7 +112,7 @@ local s_servers = {
 }
 
 local s_server = "openssl s_server -accept 127.0.0.1:0 -cert server.pem -cert_chain server.pem -key server.key -rev "
-  .. "-Verify 5 -verify_return_error -CAfile client-ca.pem -CRL crl.pem -crl_check "
+  .. "-Verify 5 -verify_return_error -CAfile trust.pem -crl_check "
 
 local gnutls = {
   gnutls = "--alpn h2",
@@ -203,7 +204,7 @@ local haproxy_listeners = {
   haproxy = "crt-list hosts.list alpn h2",
   haproxy_no_alpn = "crt server.both.pem",
   haproxy_http1 = "crt server.both.pem alpn http/1.1",
-  haproxy_sni = "crt chain.test.both.pem strict-sni alpn h2",
+  haproxy_sni = "crt mismatch.test.both.pem strict-sni alpn h2",
   haproxy_tls11 = "crt server.both.pem alpn h2 ssl-min-ver TLSv1.1 ssl-max-ver TLSv1.1 ciphers DEFAULT@SECLEVEL=0",
 }
 
@@ -327,11 +328,10 @@ function methods:ask(questions)
       file("certificate", shown.certificate), file("key", shown.key),
     }, "\t")
   end
-  local handle = assert(io.popen(("'%s' '%s/test/stacks/python/ask.py' 2>/dev/null <'%s'"):format(self.python,
-    self.here, self.directory:file("questions", table.concat(lines, "\n") .. "\n"))))
+  local handle = assert(io.popen(("GRPC_VERBOSITY=NONE '%s' '%s/test/stacks/python/ask.py' 2>'%s' <'%s'"):format(self.python, self.here,
+    self.directory:path "ask.log", self.directory:file("questions", table.concat(lines, "\n") .. "\n"))))
   for line in handle:lines() do answers[#answers + 1] = line end
-  assert(handle:close(), "ask.py failed")
-  assert(#answers == #questions)
+  assert(handle:close() and #answers == #questions, log_of(self, "ask"))
   return answers
 end
 

@@ -148,6 +148,7 @@ pki.server = {
   server = shown(server(server_ca, "server.test")),
   ["chain.test"] = shown(server(server_first, "chain.test"), server_first.certificate),
   ["untrusted.test"] = shown(server(untrusted_ca, "untrusted.test")),
+  ["untrusted-sent.test"] = shown(server(untrusted_ca, "untrusted-sent.test"), untrusted_ca.certificate),
   ["self-signed.test"] = shown(odd_server("self-signed.test", {
     self_signed = true, subject_alt_names = names "self-signed.test", extended_key_usage = usage.extended_key_usage,
   })),
@@ -156,7 +157,8 @@ pki.server = {
   ["usage.test"] = shown(odd_server("usage.test", {
     subject_alt_names = names "usage.test", extended_key_usage = { "client_auth" },
   })),
-  ["no-san.test"] = shown(odd_server("no-san.test", usage)),
+  ["no-san.test"] = shown(odd_server("elsewhere.test", usage)),
+  ["cn-only.test"] = shown(odd_server("cn-only.test", usage)),
   ["mismatch.test"] = shown(server(server_ca, "elsewhere.test", {
     names = { { type = "dns", value = "elsewhere.test" } },
   })),

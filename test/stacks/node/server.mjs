@@ -8,7 +8,9 @@ import tls from "node:tls";
 const [directory, ...names] = process.argv.slice(2);
 const read = (name) => readFileSync(`${directory}/${name}`);
 const pair = (name) => ({ cert: read(`${name}.pem`), key: read(`${name}.key`) });
-const trust = { ca: read("client-ca.pem"), crl: read("crl.pem") };
+// One entry a list: of a text with several, Node reads the first.
+const crl = read("crl.pem").toString().match(/-----BEGIN[^-]*-----[^-]*-----END[^-]*-----/g);
+const trust = { ca: read("client-ca.pem"), crl };
 const contexts = new Map(names.map((name) => [name, tls.createSecureContext({ ...pair(name), ...trust })]));
 
 // GetSystemInfoResponse.server_version in a message that is not compressed

@@ -1,7 +1,7 @@
 """Who is let in, by other clients than ours: grpcio (gRPC core with BoringSSL) and Python's ssl.
 
 Reads lines `WAY ADDRESS SERVER_NAME ROOTS CERTIFICATE KEY` (tabs between; the last two may be empty), and answers each
-with `accepted` or `refused`. WAY is `grpc`: the server answered an RPC with a status of its own; or `tls`: it answered
+with `accepted` or `refused` (also where the client itself does not take what it should show). WAY is `grpc`: the server answered an RPC with a status of its own; or `tls`: it answered
 bytes that were sent after the handshake.
 """
 import socket
@@ -33,10 +33,10 @@ def ask_grpc(address, name, roots, certificate, key):
 def ask_tls(address, name, roots, certificate, key):
     context = ssl.create_default_context(cafile=roots)
     context.set_alpn_protocols(["h2"])
-    if certificate:
-        context.load_cert_chain(certificate, key)
     host, port = address.split(":")
     try:
+        if certificate:
+            context.load_cert_chain(certificate, key)
         with socket.create_connection((host, int(port)), timeout=30) as plain:
             with context.wrap_socket(plain, server_hostname=name) as connection:
                 connection.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")

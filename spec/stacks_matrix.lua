@@ -1,0 +1,163 @@
+-- What the probe has to say of each fault before each TLS stack: the specification that spec/stacks_spec.lua runs.
+--
+-- A word in this file is the fault that was made, whatever the stack makes of it. What each stack puts on the wire is
+-- another matter, and often nothing: most words below are found by the judgement of one's own certificate.
+
+local matrix = {}
+
+-- ---- the client's certificate ----
+--
+-- Who refused and who let in is decided by the stack, and told by other clients than ours: see the spec.
+--
+--   =    refused, and the cause is the word of the row
+--   ?    refused, and the wire cannot tell it from another fault: `certain` is false, and the word of the row is the
+--        first or the second of the candidates
+--   ok   let in: the RPC was answered
+--   tls  let in by a server that speaks nothing but TLS: it answers, and not in HTTP/2 (`not_grpc`)
+--
+-- Where `?` stands, and why:
+--   unknown_ca, intermediate_missing   the file holds only the leaf, and its issuer is not among the CAs that the server
+--                    names: it may be under one of them or not. Where the file holds the root too, it is known.
+--   unknown_ca_sent, self_signed   gRPC core's server (grpc) names no CAs: it may trust these or others
+--   twin, revoked    no alert of their own (Node, gRPC core), one alert for all (JSSE, GnuTLS), or one error page for
+--                    all (nginx): nothing in the certificate shows them
+--
+-- The columns:
+--   tmprl  the Temporal server (Go); host: by a name of its hostOverrides; open: without requireClientAuth
+--   grpc   gRPC core with BoringSSL (grpcio)           n13, n12   Node, TLS 1.3 and 1.2
+--   rust   rustls      jsse  the JDK      ngx  nginx      hap  HAProxy, both before a Temporal server without TLS
+--   o13, o12   openssl s_server, TLS 1.3 and 1.2      gnu  gnutls-serv
+
+matrix.columns = {
+  tmprl = "temporal", host = "host", open = "open", grpc = "grpcio", n13 = "node13", n12 = "node12", rust = "rustls",
+  jsse = "jsse", ngx = "nginx", hap = "haproxy", o13 = "openssl13", o12 = "openssl12", gnu = "gnutls",
+}
+
+matrix.client = [[
+fault                 word                         tmprl host open grpc n13  n12  rust jsse ngx  hap  o13  o12  gnu
+good                  ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
+good_chain            ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
+shuffled              ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
+none                  no_client_certificate        =     =    ok   =    =    =    =    =    =    =    =    =    =
+unknown_ca            client_ca_unknown            ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?    ?    ?
+unknown_ca_sent       client_ca_unknown            =     =    ok   ?    =    =    =    =    =    =    =    =    =
+self_signed           client_self_signed           =     =    ok   ?    =    =    =    =    =    =    =    =    =
+intermediate_missing  client_intermediate_missing  ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?    ?    ?
+intermediate_expired  client_intermediate_expired  =     =    ok   =    =    =    =    =    =    =    =    =    =
+twin                  client_ca_twin               =     =    ok   ?    ?    ?    =    ?    ?    =    =    =    ?
+expired               client_expired               =     =    ok   =    =    =    =    =    =    =    =    =    =
+future                client_not_yet_valid         =     =    ok   =    =    =    =    =    =    =    =    =    =
+wrong_usage           client_wrong_usage           =     =    ok   =    =    =    =    =    =    =    =    =    tls
+version_1             client_version_1             ok    ok   ok   ok   ok   ok   =    ok   ok   ok   tls  tls  tls
+revoked               client_revoked               ok    ok   ok   ok   ?    ?    =    ?    ?    =    =    =    ?
+]]
+
+-- Found before anything is sent, and so the same wherever it was to be sent.
+matrix.unsent = {
+  sha1 = "client_weak_signature", -- by OpenSSL, which will not show it: security level 2
+  leaf_last = "chain_order",
+  other_key = "key_mismatch",
+}
+
+-- ---- the server's certificate ----
+--
+-- Judged here, and so the same on every stack that can serve a certificate a name. `?` as above: of a leaf alone it
+-- cannot be told whether its issuer is missing, or is one that is not trusted. cn-only has its name in the subject
+-- alone, which gRPC core takes, and warns of: Go and rustls do not take it.
+
+matrix.server = [[
+fault                      word                          tmprl n13  n12  rust jsse ngx  hap
+chain.test                 ok                            ok    ok   ok   ok   ok   ok   ok
+untrusted.test             server_ca_untrusted           ?     ?    ?    ?    ?    ?    ?
+untrusted-sent.test        server_ca_untrusted           =     =    =    =    =    =    =
+self-signed.test           server_self_signed            =     =    =    =    =    =    =
+intermediate-missing.test  server_intermediate_missing   ?     ?    ?    ?    ?    ?    ?
+expired.test               server_expired                =     =    =    =    =    =    =
+future.test                server_not_yet_valid          =     =    =    =    =    =    =
+usage.test                 server_wrong_usage            =     =    =    =    =    =    =
+no-san.test                server_no_san                 =     =    =    =    =    =    =
+cn-only.test               ok                            ok    ok   ok   ok   ok   ok   ok
+mismatch.test              server_name_mismatch          =     =    =    =    =    =    =
+]]
+
+-- Stacks that name the CAs they trust for clients give away that the user took one of those for the server's.
+matrix.swapped = [[
+fault                      word                          tmprl n13  n12  rust jsse ngx  hap  o13  o12  gnu
+client_ca                  client_ca_as_server_root      =     =    =    =    =    =    =    =    =    =
+]]
+
+-- ---- servers with a fault of their own: the name of the server, the word, the mark ----
+
+matrix.faulty = [[
+temporal_plaintext  plaintext_server  =    Go
+node_plaintext      plaintext_server  =    answers a TLS hello with SETTINGS
+plaintext_grpcio    plaintext_server  =
+node_http1          no_h2             =
+nginx_http1         no_h2             =
+jsse_http1          no_h2             =
+rustls_http1        no_h2             =
+openssl_http1       no_h2             =
+gnutls_http1        no_h2             =
+haproxy_http1       no_alpn           =    passes over what it does not know
+node_no_alpn        no_alpn           =
+jsse_no_alpn        no_alpn           =
+haproxy_no_alpn     no_alpn           =
+openssl_no_alpn     no_alpn           =
+gnutls_no_alpn      no_alpn           =
+node_tls11          tls_version       =
+nginx_tls11         tls_version       =
+haproxy_tls11       tls_version       =
+openssl_tls11       tls_version       =
+gnutls_tls11        tls_version       =
+nginx_sni           sni_refused       =
+jsse_sni            sni_refused       =
+openssl_sni         sni_refused       =
+gnutls_sni          sni_refused       =
+haproxy_sni         sni_refused       =
+rustls_sni          sni_refused       ?    access_denied
+node_sni            sni_refused       ?    closes, without an alert
+]]
+
+-- ---- servers that are none: spec/support/probe_party.lua ----
+
+matrix.odd = [[
+silent              silent_before_tls  =   accepts, and never answers
+close               closed_at_once     =
+reset               reset              =
+http                plaintext_server   =
+h2c                 plaintext_server   =
+]]
+
+-- ---- reading it ----
+
+--- The cells of a table, row by row.
+-- @treturn table array of `fault`, `word`, `stack`, `mark`
+function matrix.cells(text)
+  local cells, stacks = {}, {}
+  for line in text:gmatch "[^\n]+" do
+    local words = {}
+    for word in line:gmatch "%S+" do words[#words + 1] = word end
+    if words[1] == "fault" then
+      for i = 3, #words do stacks[i] = assert(matrix.columns[words[i]], words[i]) end
+    else
+      assert(#words == 2 + #stacks - 2 or not stacks[3], line)
+      for i = 3, #words do
+        cells[#cells + 1] = { fault = words[1], word = words[2], stack = stacks[i], mark = words[i] }
+      end
+    end
+  end
+  return cells
+end
+
+--- The rows of a list of servers.
+-- @treturn table array of `stack`, `word`, `mark`
+function matrix.rows(text)
+  local rows = {}
+  for line in text:gmatch "[^\n]+" do
+    local stack, word, mark = line:match "^(%S+)%s+(%S+)%s+(%S+)"
+    rows[#rows + 1] = { fault = "server", stack = stack, word = word, mark = mark }
+  end
+  return rows
+end
+
+return matrix
