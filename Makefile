@@ -69,7 +69,7 @@ else
 PROBE_FOUND := $(PROBE)
 endif
 
-.PHONY: build core probe deps demo test test-server test-istio test-readers test-producers test-install conformance bench lint format docs asan stress oom \
+.PHONY: build core probe deps demo test test-server test-istio test-readers test-producers test-stacks test-install conformance bench lint format docs asan stress oom \
         fuzz install clean help
 .DEFAULT_GOAL := build
 
@@ -185,6 +185,12 @@ test-producers:  ## certificates of other makers before us, and ours before lint
 	$(AGAIN) build
 	@for counterpart in zlint pkilint step forge go; do tools/counterparts $$counterpart >/dev/null || exit 1; done
 	$(BUSTED) --run=producers
+
+test-stacks:  ## the diagnosis before servers of every TLS stack (STACKS_TIMES: rounds of the verdict)
+	$(call need,build probe test server stacks)
+	$(AGAIN) build PROBE=yes
+	@for counterpart in server stacks; do tools/counterparts $$counterpart >/dev/null || exit 1; done
+	@STACKS_TIMES=$(STACKS_TIMES) $(BUSTED) --run=stacks spec/stacks_spec.lua
 
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)

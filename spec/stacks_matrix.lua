@@ -108,7 +108,7 @@ node_tls11          tls_version       =
 nginx_tls11         tls_version       =
 haproxy_tls11       tls_version       =
 openssl_tls11       tls_version       =
-gnutls_tls11        tls_version       =
+gnutls_tls11        tls_version       ?    handshake_failure
 nginx_sni           sni_refused       =
 jsse_sni            sni_refused       =
 openssl_sni         sni_refused       =
