@@ -1,5 +1,5 @@
---- What Go sees in a file: istiod and the Temporal server read theirs with encoding/pem and crypto/x509, which pass over
--- what others refuse, and refuse what others pass over.
+--- What Go sees in a file: istiod and the Temporal server read theirs with encoding/pem and crypto/x509, which pass
+-- over what others refuse, and refuse what others pass over.
 -- @module tcpki.go
 -- @local
 

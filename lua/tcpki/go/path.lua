@@ -1,5 +1,5 @@
 --- Path validation as Go's crypto/x509 does it, with its words: what it asks for differs from RFC 5280 and from
--- OpenSSL, and istiod says what Go says.
+-- OpenSSL, and istiod and the Temporal server say what Go says.
 --
 -- Names are compared byte by byte, key usage counts only where a signature is checked, the extended key usages of CAs
 -- bind those below, serverAuth is implied where nobody asks for a purpose, and a trusted certificate is an anchor
@@ -183,10 +183,10 @@ local function build(search, chain)
   return nil, unknown_authority(hint), hint and hint.culprit or view
 end
 
--- Whether every CA of a chain that says for what it is says serverAuth (checkChainForKeyUsage).
-local function for_servers(chain)
+-- Whether every certificate of a chain that says for what it is says the purpose (checkChainForKeyUsage).
+local function fit_for(chain, purpose)
   for _, view in ipairs(chain) do
-    if view.purposes and next(view.purposes) and not (view.purposes.any or view.purposes.server_auth) then
+    if view.purposes and next(view.purposes) and not (view.purposes.any or view.purposes[purpose]) then
       return false, view
     end
   end
@@ -212,16 +212,17 @@ local function names_fault(chain)
   end
 end
 
---- Verifies a certificate as istiod does.
+--- Verifies a certificate as Go does.
 -- @tparam table view the certificate, as by tcpki.go
 -- @tparam {table,…} roots
 -- @tparam {table,…} intermediates
 -- @tparam integer now seconds since the epoch
+-- @tparam[opt="server_auth"] string purpose what the certificate is to be good for; where nobody says, Go means servers
 -- @treturn[1] {table,…} a chain, from the certificate to its root
 -- @treturn[2] nil
 -- @treturn[2] string what Go says
 -- @treturn[2] ?table the view of the certificate at fault
-function path.verify(view, roots, intermediates, now)
+function path.verify(view, roots, intermediates, now, purpose)
   local reason = invalid(view, "leaf", 0, now)
   if reason then
     return nil, reason, view
@@ -241,7 +242,7 @@ function path.verify(view, roots, intermediates, now)
   end
   local constrained, constrainer, unfit
   for _, chain in ipairs(chains) do
-    local fits, who = for_servers(chain)
+    local fits, who = fit_for(chain, purpose or "server_auth")
     local why, issuer
     if fits then
       why, issuer = names_fault(chain)

@@ -1,0 +1,100 @@
+--- What the server refuses in its configuration before it looks at a file (validateRootTLS in
+-- common/rpc/encryption/tls_factory.go), in its order and with its words. Remote clusters it does not look at.
+-- @module tcpki.server.validate
+-- @local
+
+local EMPTY = "CA cannot be empty string"
+
+--- The names of a map in an order of our own: Go has none.
+-- @tparam table map
+-- @treturn {string,…}
+local function names_of(map)
+  local names = {}
+  for name in pairs(map) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+local function blank(text)
+  return not text:find "%S"
+end
+
+local function both(add, place, section, one, other, word)
+  if #section[one] > 0 and #section[other] > 0 then
+    local files = ({ certFile = "CertFile", keyFile = "KeyFile", clientCaFiles = "ClientCAFiles",
+      rootCaFiles = "RootCAFiles" })[one]
+    add("file_and_data", place .. "." .. one,
+      ("cannot specify %s and %s at the same time"):format(files, word), { name = one, other = other })
+  end
+end
+
+local function items(add, place, section, name, prefix)
+  for i, item in ipairs(section[name]) do
+    if blank(item) then
+      add("empty_item", ("%s.%s[%d]"):format(place, name, i), prefix .. EMPTY, { count = i })
+    end
+  end
+end
+
+local function check_server(add, place, section)
+  both(add, place, section, "certFile", "certData", "CertData")
+  both(add, place, section, "keyFile", "keyData", "KeyData")
+  items(add, place, section, "clientCaData", "invalid ServerTLS.ClientCAData: ")
+  items(add, place, section, "clientCaFiles", "invalid ServerTLS.ClientCAFiles: ")
+  both(add, place, section, "clientCaFiles", "clientCaData", "ClientCAData")
+end
+
+local function check_client(add, place, section)
+  items(add, place, section, "rootCaData", "invalid ClientTLS.RootCAData: ")
+  items(add, place, section, "rootCaFiles", "invalid ClientTLS.RootCAFiles: ")
+  both(add, place, section, "rootCaFiles", "rootCaData", "RootCAData")
+end
+
+local function check_group(add, place, group)
+  check_server(add, place .. ".server", group.server)
+  check_client(add, place .. ".client", group.client)
+  for _, host in ipairs(names_of(group.hostOverrides)) do
+    local where = ("%s.hostOverrides.%s"):format(place, host)
+    if blank(host) then
+      add("host_name_empty", where, "host name cannot be empty string")
+    end
+    check_server(add, where, group.hostOverrides[host])
+  end
+end
+
+local function check_worker(add, worker)
+  both(add, "systemWorker", worker, "certFile", "certData", "CertData")
+  both(add, "systemWorker", worker, "keyFile", "keyData", "KeyData")
+  check_client(add, "systemWorker.client", worker.client)
+end
+
+-- time.NewTicker does not take a negative interval, and nobody asks before.
+local function check_intervals(add, tls)
+  for _, row in ipairs { { "refreshInterval", tls.refreshInterval },
+    { "expirationChecks.checkInterval", tls.expirationChecks.checkInterval } } do
+    if row[2] < 0 then
+      add("negative_interval", row[1], "panic: non-positive interval for NewTicker")
+    end
+  end
+end
+
+--- Checks a `global.tls`.
+-- @tparam table tls every field, as of `tcpki.server.decode`
+-- @treturn {table,…} of `code`, `place` (under `global.tls`), `says` (the server's words) and what a sentence needs
+local function validate(tls)
+  local problems = {}
+  local function add(code, place, says, values)
+    local problem = values or {}
+    problem.code, problem.place, problem.says = code, place, says
+    problems[#problems + 1] = problem
+  end
+  check_group(add, "internode", tls.internode)
+  check_group(add, "frontend", tls.frontend)
+  check_worker(add, tls.systemWorker)
+  check_intervals(add, tls)
+  return problems
+end
+
+return { tls = validate, names = names_of }
