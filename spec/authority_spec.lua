@@ -234,6 +234,68 @@ describe("tcpki.authority", function()
     end)
   end)
 
+  describe("issue like another certificate", function()
+    -- Names that no list of texts holds, in encodings that are not ours.
+    local theirs, text
+
+    setup(function()
+      local configuration = openssl.configuration(directory, [[
+string_mask = default
+x509_extensions = more
+[dn]
+O = Acme
+CN = worker
+[more]
+basicConstraints = CA:false
+keyUsage = dataEncipherment
+subjectAltName = critical, DNS:worker.example, otherName:1.2.3.4;UTF8:a, RID:1.2.3
+nameConstraints = permitted;DNS:example
+]])
+      text = openssl.run(("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s -config %s"):format(
+        directory:path "like.key", configuration))
+      theirs = assert(tcpki.certificate.parse(text))
+    end)
+
+    local function raw(certificate, oid)
+      for _, extension in ipairs(certificate:extensions()) do
+        if extension.oid == oid then
+          return extension.der, extension.critical
+        end
+      end
+    end
+
+    it("takes its names to the byte and its key, and nothing else of it", function()
+      local leaf = assert(ca:issue { like = theirs, usage = "client" })
+      assert.equal(theirs:subject_der(), leaf.certificate:subject_der())
+      assert.same({ raw(theirs, "2.5.29.17") }, { raw(leaf.certificate, "2.5.29.17") })
+      assert.is_true(leaf.certificate:public_key() == theirs:public_key())
+      assert.is_nil(leaf.key)
+      assert.same({ "digital_signature" }, leaf.certificate:key_usage())
+      assert.is_nil(raw(leaf.certificate, "2.5.29.30"))
+      assert.not_equal(theirs:serial(), leaf.certificate:serial())
+      assert.is_true(leaf.certificate:issued_by(ca.certificate))
+    end)
+
+    it("takes another key where one is given or asked for", function()
+      local leaf = assert(ca:issue { like = theirs, usage = "client", key = { type = "ed25519" } })
+      assert.equal("ed25519", leaf.key:type())
+      assert.is_true(leaf.key:matches(leaf.certificate))
+      assert.equal(theirs:subject_der(), leaf.certificate:subject_der())
+    end)
+
+    it("keeps what an authority may name", function()
+      local renewed = assert(ca:issue { like = theirs, usage = "ca" })
+      assert.equal(raw(theirs, "2.5.29.30"), (raw(renewed.certificate, "2.5.29.30")))
+    end)
+
+    it("throws where names come from two places", function()
+      for _, other in ipairs { { common_name = "a" }, { subject = { CN = "a" } }, { subject_alt_names = { "a" } } } do
+        other.like, other.usage = theirs, "client"
+        expect.throws("not both", ca.issue, ca, other)
+      end
+    end)
+  end)
+
   describe("the life of a leaf", function()
     it("ends before its issuer does, by itself where nobody asked for more", function()
       local short = assert(authority.new { common_name = "short", days = 30 })
@@ -776,7 +838,7 @@ CN = in a directory
       local key = directory:path()
       assert.is_true(leaf:write(key, directory:path(), { passphrase = "swordfish" }))
       assert.equal(leaf.key:pem(), openssl.run("pkey -passin pass:swordfish -in " .. key))
-      expect.throws({ "unknown option 'mode'" }, leaf.write, leaf, key, key, { mode = 1 })
+      expect.throws({ "unknown option 'owner'" }, leaf.write, leaf, key, key, { owner = 1 })
     end)
   end)
 

@@ -616,8 +616,8 @@ CN = in a directory
     end)
 
     local function make(options)
-      local all = { subject = { CN = "made" }, not_before = 0, not_after = 4000000000,
-        public_key = key, issuer_key = key }
+      local all = { subject = not options.subject_der and { CN = "made" } or nil, not_before = 0,
+        not_after = 4000000000, public_key = key, issuer_key = key }
       for name, value in pairs(options) do
         all[name] = value
       end
@@ -664,6 +664,25 @@ CN = in a directory
         L = "c", ST = "d", DC = { "example", "acme" } } })
       assert.equal("DC=example, DC=acme, C=DE, ST=d, L=c, O=b, OU=x, OU=y, CN=a",
         tostring(made:subject()))
+    end)
+
+    it("takes a subject as DER, and keeps its bytes", function()
+      -- PrintableString, as Go writes it, where we write UTF8String
+      local printable = "\48\12\49\10\48\8\6\3\x55\4\3\19\1a"
+      local made = assert(make { subject_der = printable })
+      assert.equal(printable, made:subject_der())
+      assert.equal(printable, made:issuer_der())
+      assert.equal("subject=CN = a\n", shown(made, "-subject"))
+      for _, damaged in ipairs { printable:sub(1, -2), printable .. "\0", "a", ("a"):rep(100000) } do
+        expect.fault("bad_name", make { subject_der = damaged })
+      end
+    end)
+
+    it("leaves basicConstraints out where it is false", function()
+      assert.is_nil(assert(make { basic_constraints = false }):basic_constraints())
+      expect.throws("basic_constraints", make, { basic_constraints = true })
+      expect.throws("not both", certificate.make, { subject = { CN = "a" }, subject_der = "0", not_before = 0,
+        not_after = 1, public_key = key, issuer_key = key })
     end)
 
     it("makes random serials of at most 159 bits", function()

@@ -185,6 +185,59 @@ describe("tcpki.key", function()
     end)
   end
 
+  -- go.step.sm/crypto up to v0.26, and certstrap with it, writes 00 00 where NULL is to follow the PRF of PBKDF2.
+  describe("encrypted with zeros for NULL behind the PRF", function()
+    local PRF = "\x06\x08\x2a\x86\x48\x86\xf7\x0d\x02\x09"
+
+    local function zeroed(der, instead)
+      local first, last = der:find(PRF .. "\5\0", 1, true)
+      return der:sub(1, first - 1) .. PRF .. (instead or "\0\0") .. der:sub(last + 1)
+    end
+
+    local function encrypted(kind)
+      return openssl.run("pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -outform DER -passout pass:secret",
+        kind.pem)
+    end
+
+    it("is read, which openssl does not, as DER and as PEM", function()
+      for _, kind in ipairs(kinds) do
+        local malformed = zeroed(encrypted(kind))
+        local ok = openssl.try("pkey -inform DER -passin pass:secret", malformed)
+        assert.is_false(ok)
+        same_key(kind, assert(key.parse(malformed, { passphrase = "secret" })))
+        local pem = openssl.run("base64", malformed)
+        pem = "-----BEGIN ENCRYPTED PRIVATE KEY-----\n" .. pem .. "-----END ENCRYPTED PRIVATE KEY-----\n"
+        local read = assert(key.parse(pem, { passphrase = "secret" }))
+        same_key(kind, read)
+        assert.equal(pem, read:source())
+        expect.fault("bad_passphrase", key.parse(pem, { passphrase = "other" }))
+        expect.fault("passphrase_required", key.parse(pem))
+      end
+    end)
+
+    it("is written again as openssl reads it", function()
+      local read = assert(key.parse(zeroed(encrypted(kinds[1])), { passphrase = "secret" }))
+      assert.equal(kinds[1].pem, openssl.run("pkey -passin pass:secret", read:pem { passphrase = "secret" }))
+    end)
+
+    it("is not read with anything else in that place, nor with zeros in another one", function()
+      local good = encrypted(kinds[1])
+      for _, instead in ipairs { "\0\1", "\1\0", "\5\1", "\0\5" } do
+        expect.fault("bad_der", key.parse(zeroed(good, instead), { passphrase = "secret" }))
+      end
+      -- the PRF has another algorithm, and it is its own
+      local sha1 = openssl.run("pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA1 -outform DER -passout pass:secret",
+        kinds[1].pem)
+      same_key(kinds[1], assert(key.parse(sha1, { passphrase = "secret" })))
+      local malformed = zeroed(good)
+      for length = 1, #malformed - 1 do
+        local made, err = key.parse(malformed:sub(1, length), { passphrase = "secret" })
+        assert.is_nil(made)
+        assert.truthy(err.code == "bad_der" or err.code == "not_pem", err.code)
+      end
+    end)
+  end)
+
   describe("in its traditional form", function()
     for _, kind in ipairs(kinds) do
       if kind.traditional then
@@ -619,6 +672,20 @@ describe("tcpki.key", function()
       assert.is_true(made:write(path, { overwrite = true }))
       assert.equal("600", temporary.mode(path))
       assert.equal(made:pem(), temporary.content(path))
+    end)
+
+    it("gives the mode that is asked, unless others could read it", function()
+      local made = assert(key.generate())
+      local path = directory:path()
+      assert.is_true(made:write(path, { mode = tonumber("440", 8) }))
+      assert.equal("440", temporary.mode(path))
+      expect.throws({ "option 'mode'", "0660" }, made.write, made, directory:path(), { mode = tonumber("644", 8) })
+      expect.throws("option 'mode'", made.write, made, directory:path(), { mode = -1 })
+      local pair, certificate = directory:path(), directory:path()
+      assert.is_true(made:write_pair(pair, certificate, "text", { mode = tonumber("400", 8),
+        certificate_mode = tonumber("444", 8) }))
+      assert.equal("400", temporary.mode(pair))
+      assert.equal("444", temporary.mode(certificate))
     end)
 
     it("throws on options and arguments that it does not know", function()

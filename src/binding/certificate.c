@@ -259,20 +259,6 @@ static int certificate_signature_digest(lua_State *L) {
     return 1;
 }
 
-/* As it was read: libcrypto compares names by a canonical form, others by these bytes. */
-static int name_der(lua_State *L, const X509_NAME *name) {
-    pki_fault fault;
-    const unsigned char *bytes = NULL;
-    size_t length = 0;
-    pki_begin(&fault);
-    if (X509_NAME_get0_der(name, &bytes, &length) != 1) {
-        (void)pki_fail_libcrypto(&fault, PKI_BAD_NAME, "the name could not be encoded");
-        return fault_push(L, &fault, NULL);
-    }
-    lua_pushlstring(L, (const char *)bytes, length);
-    return 1;
-}
-
 /***
 The subject as its DER stands in the certificate, to the byte.
 @function certificate:subject_der
@@ -281,7 +267,7 @@ The subject as its DER stands in the certificate, to the byte.
 @treturn[2] fault
 */
 static int certificate_subject_der(lua_State *L) {
-    return name_der(L, X509_get_subject_name(self(L)));
+    return field_name_der(L, X509_get_subject_name(self(L)));
 }
 
 /***
@@ -293,7 +279,7 @@ these bytes; OpenSSL by a form in which letter case, blanks and string types do 
 @treturn[2] fault
 */
 static int certificate_issuer_der(lua_State *L) {
-    return name_der(L, X509_get_issuer_name(self(L)));
+    return field_name_der(L, X509_get_issuer_name(self(L)));
 }
 
 /***

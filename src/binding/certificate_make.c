@@ -7,6 +7,7 @@
 #include "lists.h"
 
 static const char *const make_options[] = {"subject",
+                                           "subject_der",
                                            "subject_alt_names",
                                            "serial",
                                            "not_before",
@@ -41,6 +42,12 @@ static void take_basic_constraints(lua_State *L, pki_certificate_template *form)
     static const char *const known[] = {"ca", "path_length", NULL};
     lua_Integer path_length = -1;
     form->path_length = -1;
+    if (lua_getfield(L, 1, "basic_constraints") == LUA_TBOOLEAN && !lua_toboolean(L, -1)) {
+        form->unconstrained = true;
+        lua_pop(L, 1);
+        return;
+    }
+    lua_pop(L, 1);
     if (options_table(L, 1, "basic_constraints")) {
         int index = lua_gettop(L);
         options_check(L, index, known);
@@ -84,9 +91,9 @@ static void *take_box(lua_State *L, const char *option, const box_kind *kind) {
 Makes and signs a certificate from what is given, and no more: version 3, SKI and AKI added. The
 profiles and the checks against the issuer are in `tcpki.authority`.
 @function make
-@tparam table options `subject`, `subject_alt_names`, `serial` (hex; random by default),
+@tparam table options `subject` or, to keep its bytes, `subject_der`; `subject_alt_names`, `serial` (hex; random by default),
 `not_before`, `not_after` (seconds since the epoch), `key_usage`, `extended_key_usage` (words or
-OIDs), `basic_constraints` ({ca =, path_length =}), `name_constraints` ({permitted =, excluded =}),
+OIDs), `basic_constraints` ({ca =, path_length =}; false for none), `name_constraints` ({permitted =, excluded =}),
 `crl_distribution_points`, `extensions` ({{oid =, der =, critical =}}), `public_key`, `issuer`
 (none for self-signed), `issuer_key`, `digest` ("SHA256" by default)
 @treturn[1] certificate
@@ -112,6 +119,10 @@ int certificate_make(lua_State *L) {
     take_basic_constraints(L, &form);
     form.key_usage = take_key_usage(L);
     form.subject = take_name(L, 1, "subject");
+    form.subject_der.data =
+        (const unsigned char *)options_string(L, 1, "subject_der", &form.subject_der.length);
+    luaL_argcheck(L, form.subject_der.data == NULL || form.subject->count == 0, 1,
+                  "pass subject or subject_der, not both");
     form.subject_alt_names = take_general_names(L, 1, "subject_alt_names");
     form.extended_key_usage = take_words(L, 1, "extended_key_usage");
     form.crl_distribution_points = take_words(L, 1, "crl_distribution_points");

@@ -119,6 +119,15 @@ static int csr_subject(lua_State *L) {
 }
 
 /***
+The subject as DER.
+@function csr:subject_der
+@treturn string
+*/
+static int csr_subject_der(lua_State *L) {
+    return field_name_der(L, X509_REQ_get_subject_name(self(L)));
+}
+
+/***
 @function csr:public_key
 @treturn[1] key
 @treturn[2] nil
@@ -249,6 +258,7 @@ static const luaL_Reg functions[] = {
 
 static const luaL_Reg methods[] = {{"verify", csr_verify},
                                    {"subject", csr_subject},
+                                   {"subject_der", csr_subject_der},
                                    {"subject_alt_names", csr_subject_alt_names},
                                    {"public_key", csr_public_key},
                                    {"key_usage", csr_key_usage},

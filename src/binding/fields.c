@@ -15,6 +15,19 @@ int field_name(lua_State *L, const X509_NAME *name) {
     return 1;
 }
 
+int field_name_der(lua_State *L, const X509_NAME *name) {
+    pki_fault fault;
+    const unsigned char *bytes = NULL;
+    size_t length = 0;
+    pki_begin(&fault);
+    if (X509_NAME_get0_der(name, &bytes, &length) != 1) {
+        (void)pki_fail_libcrypto(&fault, PKI_BAD_NAME, "the name could not be encoded");
+        return fault_push(L, &fault, NULL);
+    }
+    lua_pushlstring(L, (const char *)bytes, length);
+    return 1;
+}
+
 int field_time(lua_State *L, const ASN1_TIME *time) {
     pki_fault fault;
     long long seconds = 0;

@@ -6,6 +6,8 @@
 
 /* Each is the end of a Lua function that answers with one field: its value, or nil and a fault. */
 int field_name(lua_State *L, const X509_NAME *name);
+/* As it was read: libcrypto compares names by a canonical form, others by these bytes. */
+int field_name_der(lua_State *L, const X509_NAME *name);
 /* nil where there is no time */
 int field_time(lua_State *L, const ASN1_TIME *time);
 

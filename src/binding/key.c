@@ -5,6 +5,7 @@ Private and public keys: EC on P-256, P-384 and P-521, RSA, Ed25519.
 #include "../pki/key.h"
 
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "../pki/certificate.h"
@@ -23,7 +24,10 @@ box_kind box_key = {"tcpki.key", release, 0};
 static const char *const generate_options[] = {"type", "curve", "bits", NULL};
 static const char *const read_options[] = {PASSPHRASE_OPTIONS, NULL};
 static const char *const pem_options[] = {PASSPHRASE_OPTIONS, "format", NULL};
-static const char *const write_options[] = {PASSPHRASE_OPTIONS, "format", "overwrite", NULL};
+static const char *const write_options[] = {PASSPHRASE_OPTIONS, "format", "overwrite", "mode",
+                                            NULL};
+static const char *const pair_options[] = {PASSPHRASE_OPTIONS, "format", "overwrite", "mode",
+                                           "certificate_mode", NULL};
 
 static const char *choice(lua_State *L, const char *option, const char *value,
                           const char *const *values, const char *list) {
@@ -237,11 +241,24 @@ static int key_pem(lua_State *L) {
     return 1;
 }
 
+static mode_t take_mode(lua_State *L, const char *option, lua_Integer otherwise, lua_Integer most) {
+    lua_Integer mode = otherwise;
+    (void)options_integer(L, 2, option, &mode);
+    if (mode < 0 || (mode & ~most) != 0) {
+        char text[8];
+        (void)snprintf(text, sizeof text, "%04o", (unsigned)most);
+        (void)luaL_argerror(
+            L, 1, lua_pushfstring(L, "option '%s' must have no bits but %s's", option, text));
+    }
+    return (mode_t)mode;
+}
+
 /***
-Writes the key to a file of mode 0600: whole or not at all, never through a Lua string.
+Writes the key to a file: whole or not at all, never through a Lua string.
 @function key:write
 @tparam string path
-@tparam[opt] table options as for `pem`, and `overwrite` (false by default)
+@tparam[opt] table options as for `pem`, `overwrite` (false by default) and `mode` (0600 by default; the owner and
+the group may get more or less, others nothing)
 @treturn[1] boolean true
 @treturn[2] nil
 @treturn[2] fault `already_exists`, `permission_denied`, `no_space`, `symbolic_link`, …
@@ -254,8 +271,9 @@ static int key_write(lua_State *L) {
     lua_rotate(L, 2, 1); /* the options to 2, the path to 3 */
     options_check(L, 2, write_options);
     bool overwrite = options_boolean(L, 2, "overwrite", false);
+    mode_t mode = take_mode(L, "mode", 0600, 0660);
     const pki_buffer *pem = encode(L, &fault);
-    if (pem == NULL || !pki_file_write(path, pem->data, pem->length, 0600, overwrite, &fault)) {
+    if (pem == NULL || !pki_file_write(path, pem->data, pem->length, mode, overwrite, &fault)) {
         return fault_push(L, &fault, NULL);
     }
     lua_pushboolean(L, 1);
@@ -278,7 +296,7 @@ and the next call says what it found. The way there is in src/pki/pair.h.
 @tparam string path of the key
 @tparam string certificate_path
 @tparam string certificate_pem
-@tparam[opt] table options as for `write`
+@tparam[opt] table options as for `write`, and `certificate_mode` (0644 by default)
 @treturn[1] boolean true
 @treturn[1] ?string "undone" or "finished": what an interrupted write of before was mended to
 @treturn[2] nil
@@ -288,13 +306,15 @@ static int key_write_pair(lua_State *L) {
     pki_fault fault;
     pki_pair_found found = PKI_PAIR_CLEAN;
     (void)self(L);
-    pki_pair_half key = {.path = check_path(L, 2), .mode = 0600};
-    pki_pair_half certificate = {.path = check_path(L, 3), .mode = 0644};
+    pki_pair_half key = {.path = check_path(L, 2)};
+    pki_pair_half certificate = {.path = check_path(L, 3)};
     certificate.content = check_text(L, 4, &certificate.length);
     lua_settop(L, 5);
     lua_rotate(L, 2, 1); /* the options to 2 */
-    options_check(L, 2, write_options);
+    options_check(L, 2, pair_options);
     bool overwrite = options_boolean(L, 2, "overwrite", false);
+    key.mode = take_mode(L, "mode", 0600, 0660);
+    certificate.mode = take_mode(L, "certificate_mode", 0644, 0666);
     const pki_buffer *pem = encode(L, &fault);
     if (pem == NULL) {
         return fault_push(L, &fault, NULL);

@@ -21,6 +21,7 @@ bool pki_certificate_der(const X509 *certificate, pki_view *der, unsigned char *
 /* What a new certificate is to say; the pointers stay the caller's. */
 typedef struct pki_certificate_template {
     const pki_list *subject;
+    pki_view subject_der; /* instead of subject where it has bytes: they are kept as they are */
     const pki_list *subject_alt_names;
     const pki_list *extended_key_usage; /* words or OIDs as types */
     const pki_list *permitted;          /* name constraints */
@@ -32,6 +33,7 @@ typedef struct pki_certificate_template {
     long long not_before;                    /* seconds since the epoch */
     long long not_after;
     unsigned key_usage; /* bits of pki_key_usage_bit; 0 leaves the extension out */
+    bool unconstrained; /* no basicConstraints at all, which RFC 5280 allows for leaves */
     bool authority;
     long path_length; /* -1 for none */
     EVP_PKEY *public_key;

@@ -45,7 +45,8 @@ static bool set_serial(X509 *certificate, const char *hex, pki_fault *fault) {
 }
 
 static bool set_subject(X509 *certificate, const pki_certificate_template *form, pki_fault *fault) {
-    X509_NAME *subject = pki_name_make(form->subject, fault);
+    X509_NAME *subject = form->subject_der.length > 0 ? pki_name_parse(form->subject_der, fault)
+                                                      : pki_name_make(form->subject, fault);
     if (subject == NULL) {
         return false;
     }
@@ -67,6 +68,9 @@ static bool set_times(X509 *certificate, const pki_certificate_template *form, p
 
 static bool add_basic_constraints(X509 *certificate, const pki_certificate_template *form,
                                   pki_fault *fault) {
+    if (form->unconstrained) {
+        return true;
+    }
     BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
     bool done = constraints != NULL;
     if (done) {

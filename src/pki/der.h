@@ -6,6 +6,7 @@
 enum {
     DER_INTEGER = 0x02,
     DER_OCTET_STRING = 0x04,
+    DER_NULL = 0x05,
     DER_OID = 0x06,
     DER_SEQUENCE = 0x30,
     DER_CONTEXT_0 = 0xa0

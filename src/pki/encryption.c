@@ -3,6 +3,9 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pkcs12.h>
+#include <string.h>
+
+#include "der.h"
 
 bool pki_iterations(const ASN1_INTEGER *number, uint64_t *iterations, pki_fault *fault) {
     if (ASN1_STRING_type(number) == V_ASN1_NEG_INTEGER || ASN1_STRING_length(number) == 0) {
@@ -101,6 +104,53 @@ bool pki_encryption_describe(const X509_ALGOR *algorithm, pki_encryption *encryp
     bool done = pki_iterations(parameters->iter, &encryption->iterations, fault);
     PBEPARAM_free(parameters);
     return done;
+}
+
+static bool expect_oid(pki_view *view, const unsigned char *bytes, size_t length) {
+    pki_view oid;
+    return der_expect(view, DER_OID, &oid) && oid.length == length &&
+           memcmp(oid.data, bytes, length) == 0;
+}
+
+/* Where 00 00 stands for NULL behind the PRF, and only there; NULL for any other structure. */
+static const unsigned char *zeros_for_null(pki_view der) {
+    static const unsigned char pbes2[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0d};
+    static const unsigned char pbkdf2[] = {0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x05, 0x0c};
+    pki_view whole;
+    pki_view algorithm;
+    pki_view scheme;
+    pki_view derivation;
+    pki_view parameters;
+    pki_view ignored;
+    pki_view prf;
+    bool found = der_expect(&der, DER_SEQUENCE, &whole) &&
+                 der_expect(&whole, DER_SEQUENCE, &algorithm) &&
+                 expect_oid(&algorithm, pbes2, sizeof pbes2) &&
+                 der_expect(&algorithm, DER_SEQUENCE, &scheme) &&
+                 der_expect(&scheme, DER_SEQUENCE, &derivation) &&
+                 expect_oid(&derivation, pbkdf2, sizeof pbkdf2) &&
+                 der_expect(&derivation, DER_SEQUENCE, &parameters) &&
+                 der_expect(&parameters, DER_OCTET_STRING, &ignored) &&
+                 der_expect(&parameters, DER_INTEGER, &ignored);
+    if (found && parameters.length > 0 && parameters.data[0] == DER_INTEGER) {
+        found = der_expect(&parameters, DER_INTEGER, &ignored);
+    }
+    found = found && der_expect(&parameters, DER_SEQUENCE, &prf) && parameters.length == 0 &&
+            der_expect(&prf, DER_OID, &ignored) && prf.length == 2 && prf.data[0] == 0 &&
+            prf.data[1] == 0;
+    return found ? prf.data : NULL;
+}
+
+bool pki_encryption_mend(pki_view der, pki_buffer *mended, pki_fault *fault) {
+    const unsigned char *zeros = zeros_for_null(der);
+    if (zeros == NULL) {
+        return true;
+    }
+    if (!pki_buffer_copy(mended, der.data, der.length, fault)) {
+        return false;
+    }
+    mended->data[zeros - der.data] = DER_NULL;
+    return true;
 }
 
 bool pki_encryption_available(const pki_encryption *encryption) {

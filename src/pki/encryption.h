@@ -19,6 +19,13 @@ typedef struct pki_encryption {
 bool pki_encryption_describe(const X509_ALGOR *algorithm, pki_encryption *encryption,
                              pki_fault *fault);
 
+/*
+** Encrypted PKCS#8 of go.step.sm/crypto up to v0.26, and so of certstrap, has 00 00 where the
+** parameters of PBKDF2's PRF are to be NULL, 05 00; libcrypto takes that for an end of contents
+** and reads nothing. mended is a copy with NULL, or stays empty where nothing is to be mended.
+*/
+bool pki_encryption_mend(pki_view der, pki_buffer *mended, pki_fault *fault);
+
 /* Zero and below count as damage: no iteration is no derivation. */
 bool pki_iterations(const ASN1_INTEGER *number, uint64_t *iterations, pki_fault *fault);
 

@@ -209,8 +209,13 @@ static EVP_PKEY *from_encrypted(pki_view der, const pki_view *passphrase, pki_fa
     unsigned char *plain = NULL;
     int plain_length = 0;
     const X509_ALGOR *algorithm = NULL;
-    const unsigned char *at = der.data;
-    X509_SIG *encrypted = d2i_X509_SIG(NULL, &at, (long)der.length);
+    X509_SIG *encrypted = NULL;
+    pki_buffer mended = {NULL, 0};
+    if (!pki_encryption_mend(der, &mended, fault)) {
+        goto end;
+    }
+    const unsigned char *at = mended.data != NULL ? mended.data : der.data;
+    encrypted = d2i_X509_SIG(NULL, &at, (long)der.length);
     if (encrypted == NULL) {
         (void)pki_fail_libcrypto(fault, PKI_BAD_DER, "the encrypted private key is damaged");
         goto end;
@@ -257,6 +262,7 @@ end:
     }
     PKCS8_PRIV_KEY_INFO_free(info);
     X509_SIG_free(encrypted);
+    pki_buffer_free(&mended);
     return key;
 }
 

@@ -80,6 +80,20 @@ X509_NAME *pki_name_make(const pki_list *entries, pki_fault *fault) {
     return name;
 }
 
+/* Larger ones are in no certificate that libcrypto reads in a moment. */
+enum { NAME_LIMIT = 1 << 16 };
+
+X509_NAME *pki_name_parse(pki_view der, pki_fault *fault) {
+    const unsigned char *at = der.data;
+    X509_NAME *name = der.length <= NAME_LIMIT ? d2i_X509_NAME(NULL, &at, (long)der.length) : NULL;
+    if (name == NULL || at != der.data + der.length) {
+        X509_NAME_free(name);
+        (void)pki_fail_libcrypto(fault, PKI_BAD_NAME, "the DER of the name is damaged");
+        return NULL;
+    }
+    return name;
+}
+
 static bool print(BIO *memory, const X509_NAME *name) {
     static const unsigned long flags =
         (ASN1_STRFLGS_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) | XN_FLAG_SEP_CPLUS_SPC | XN_FLAG_FN_SN;

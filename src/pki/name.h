@@ -13,6 +13,8 @@
 bool pki_name_read(const X509_NAME *name, pki_list *entries, pki_fault *fault);
 /* Types may be short names, long names or dotted OIDs. */
 X509_NAME *pki_name_make(const pki_list *entries, pki_fault *fault);
+/* Of DER, which it keeps to the byte: Go compares names so. */
+X509_NAME *pki_name_parse(pki_view der, pki_fault *fault);
 
 /*
 ** The whole name as text: "C=US, O=Acme, CN=worker" in encoded order, escaped as in RFC 2253 and

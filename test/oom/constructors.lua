@@ -22,6 +22,9 @@ local certificate = leaf.certificate
 local certificate_pem = certificate:pem()
 local key_pem = key:pem()
 local chain_pem = leaf.chain:pem() .. authority.certificate:pem()
+-- EC P-256, PBKDF2 with 10 iterations, and 00 00 for NULL behind its PRF
+local certstrap_der = assert(tcpki.file.read(
+  (debug.getinfo(1, "S").source:match "^@(.*)test/oom/") .. "fuzz/corpus/key/ec-certstrap.der"))
 local csr = assert(tcpki.csr.new {
   subject = { CN = "worker" },
   subject_alt_names = { { type = "dns", value = "worker.example" } },
@@ -53,6 +56,9 @@ local cases = {
   { "key.parse", function() assert(tcpki.key.parse(key_pem)) end },
   { "key.parse encrypted", function()
     assert(tcpki.key.parse(encrypted_pem, { passphrase = "secret" }))
+  end },
+  { "key.parse encrypted as certstrap does", function()
+    assert(tcpki.key.parse(certstrap_der, { passphrase = "secret" }))
   end },
   { "key fields", function()
     fields(key, "type", "bits", "curve", "fingerprint", "pem", "der", "public")
@@ -99,6 +105,9 @@ local cases = {
     assert(tcpki.authority.new {
       subject = { CN = "Root" }, not_before = now, not_after = now + 300 * day,
     })
+  end },
+  { "authority:issue like another", function()
+    assert(authority:issue { like = certificate, usage = "client", not_before = now, not_after = now + 30 * day })
   end },
   { "authority:issue", function()
     assert(authority:issue {

@@ -15,6 +15,7 @@ local revocation = require "tcpki.authority.revocation"
 local authority = {}
 
 local SUBJECT_ALT_NAME = "2.5.29.17"
+local NAME_CONSTRAINTS = "2.5.29.30"
 
 local leaf_methods = {}
 local leaf_metatable = { __name = "tcpki.leaf", __index = leaf_methods }
@@ -85,6 +86,34 @@ local function from_csr(csr)
   return { public_key = public_key, subject = subject, names = raw }
 end
 
+-- The names of a certificate, to the byte, and its key. What an authority may name goes along.
+local function from_certificate(certificate)
+  local public_key, err = certificate:public_key()
+  if not public_key then
+    return nil, err
+  end
+  local subject
+  subject, err = certificate:subject()
+  if not subject then
+    return nil, err
+  end
+  local extensions
+  extensions, err = certificate:extensions()
+  if not extensions then
+    return nil, err
+  end
+  local content = { public_key = public_key, subject = subject, subject_der = certificate:subject_der() }
+  for _, extension in ipairs(extensions) do
+    local raw = { oid = extension.oid, der = extension.der, critical = extension.critical }
+    if extension.oid == SUBJECT_ALT_NAME then
+      content.names = raw
+    elseif extension.oid == NAME_CONSTRAINTS then
+      content.name_constraints = raw
+    end
+  end
+  return content
+end
+
 local common_options = {
   subject = "table",
   common_name = "string",
@@ -112,6 +141,7 @@ local new_options = with { key = "tcpki.key|table", path_length = "integer", nam
 local issue_options = with {
   key = "tcpki.key|table",
   csr = "tcpki.csr",
+  like = "tcpki.certificate",
   usage = "string",
   path_length = "integer",
   name_constraints = "table",
@@ -263,10 +293,17 @@ end
 
 -- What a certificate is for: the key, the names and where they come from.
 local function content_of(where, given)
-  if given.csr and given.key then
-    error(("%s: pass key or csr, not both"):format(where), 3)
-  end
+  options.exclude(where, given, { { "key", "csr" }, { "csr", "like" }, { "like", "subject" },
+    { "like", "common_name" }, { "like", "subject_alt_names" }, { "like", "name_constraints" } }, 5)
   local subject = subject_of(where, given)
+  if given.like then
+    local content, err = from_certificate(given.like)
+    if content and given.key then
+      content.key, err = key_of(given.key)
+      content.public_key = content.key
+    end
+    return not err and content or nil, err
+  end
   if given.csr then
     local content, err = from_csr(given.csr)
     if not content then
@@ -314,9 +351,14 @@ local function issue(self, where, given)
   if not ok then
     return nil, path_length
   end
+  local raw = { content.names }
+  if profile.ca then
+    raw[#raw + 1] = content.name_constraints
+  end
   local certificate
   certificate, err = core.certificate.make {
-    subject = content.subject,
+    subject = not content.subject_der and content.subject or nil,
+    subject_der = content.subject_der,
     subject_alt_names = given.subject_alt_names,
     not_before = not_before,
     not_after = not_after,
@@ -327,7 +369,7 @@ local function issue(self, where, given)
     extended_key_usage = profile.extended_key_usage,
     name_constraints = given.name_constraints,
     crl_distribution_points = given.crl_distribution_points,
-    extensions = content.names and { content.names } or nil,
+    extensions = raw,
     public_key = content.public_key,
     issuer = self.certificate,
     issuer_key = self.key,
@@ -350,7 +392,8 @@ end
 --- Issues a certificate: for a new key, a given one, or a CSR.
 -- @tparam table given `usage` ("client", "server", "peer" for both, or "ca"), `common_name` or `subject`,
 -- `subject_alt_names` (needed for server and peer), `days` (90 by default), `key` (a key, or options for
--- `tcpki.key.generate`), or `csr` (its names come through in full), `not_before`, `not_after`, `serial`, `digest`,
+-- `tcpki.key.generate`), or `csr` (its names come through in full), or `like` (a certificate to be renewed: its names
+-- are taken over to the byte, and its key unless `key` is given); `not_before`, `not_after`, `serial`, `digest`,
 -- `crl_distribution_points`; for "ca" also `path_length` and `name_constraints`
 -- @treturn[1] leaf with `certificate`, `chain` (leaf first, without the root) and, where the private key is known,
 -- `key`
@@ -402,10 +445,10 @@ end
 
 --- Writes key and chain as a pair. A crash between the two leaves the old pair usable: it is put back, or the new one
 -- completed, by the next call, which says so.
--- @tparam string key_path mode 0600
--- @tparam string chain_path mode 0644
+-- @tparam string key_path
+-- @tparam string chain_path
 -- @tparam[opt] table write_options `overwrite` (false by default), `passphrase`, `passphrase_file`, `passphrase_env`,
--- `format`
+-- `format`, `mode` of the key (0600 by default), `certificate_mode` of the chain (0644 by default)
 -- @treturn[1] boolean true
 -- @treturn[1] ?string "undone" or "finished" where an interrupted write of before was mended first
 -- @treturn[2] nil
