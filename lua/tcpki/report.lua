@@ -10,7 +10,9 @@
 
 local report = {}
 
-local WIDTH = 100
+--- The columns that a line takes at most, in `tostring` of reports, verdicts and results of a probe: 100. A program
+-- that knows its terminal may set it.
+report.columns = 100
 
 local methods = {}
 local metatable = { __name = "tcpki.report", __index = methods }
@@ -54,7 +56,7 @@ local function fitting(word, room)
   return bytes
 end
 
---- Breaks a text into lines of at most 100 columns, the later ones indented. A word that is longer than a line is
+--- Breaks a text into lines of at most `columns`, the later ones indented. A word that is longer than a line is
 -- broken, but for an address, which would be of no use in two pieces.
 -- @tparam string text
 -- @tparam string first what the first line begins with
@@ -68,11 +70,11 @@ function report.wrap(text, first, rest)
     line, empty = rest, true
   end
   for word in text:gmatch "%S+" do
-    if not empty and columns(line) + 1 + columns(word) > WIDTH then
+    if not empty and columns(line) + 1 + columns(word) > report.columns then
       flush()
     end
-    while not word:find "^https?://" and columns(line) + (empty and 0 or 1) + columns(word) > WIDTH do
-      local bytes = fitting(word, WIDTH - columns(line))
+    while not word:find "^https?://" and columns(line) + (empty and 0 or 1) + columns(word) > report.columns do
+      local bytes = fitting(word, report.columns - columns(line))
       line, word = line .. word:sub(1, bytes), word:sub(bytes + 1)
       flush()
     end
