@@ -155,7 +155,7 @@ local nginx_server = [[
     ssl_certificate_key $certificate.key;
     ssl_client_certificate client-ca.pem;
     ssl_crl crl.pem;
-    ssl_verify_client on;
+    ssl_verify_client $verify;
     ssl_verify_depth 5;
     $more
     location / { grpc_pass grpc://$upstream; }
@@ -164,6 +164,7 @@ local nginx_server = [[
 
 local nginx_listeners = {
   nginx = { listen = "ssl http2" },
+  nginx_optional = { listen = "ssl http2", verify = "optional" },
   nginx_http1 = { listen = "ssl" },
   nginx_sni = { listen = "ssl http2", more = "ssl_reject_handshake on;" },
   nginx_tls11 = { listen = "ssl http2", more = "ssl_protocols TLSv1.1; ssl_ciphers DEFAULT@SECLEVEL=0;" },
@@ -190,7 +191,8 @@ http {
     local listener = nginx_listeners[label]
     self.address[label] = "127.0.0.1:" .. ports[i]
     local values = {
-      port = ports[i], listen = listener.listen, more = listener.more or "", upstream = self.address.temporal_plaintext,
+      port = ports[i], listen = listener.listen, more = listener.more or "", verify = listener.verify or "on",
+      upstream = self.address.temporal_plaintext,
     }
     for _, name in ipairs { "server", table.unpack(label == "nginx" and hosts or {}) } do
       values.name, values.certificate = name == "server" and "_" or name, name
@@ -202,6 +204,7 @@ end
 
 local haproxy_listeners = {
   haproxy = "crt-list hosts.list alpn h2",
+  haproxy_optional = "crt server.both.pem alpn h2 verify optional",
   haproxy_no_alpn = "crt server.both.pem",
   haproxy_http1 = "crt server.both.pem alpn http/1.1",
   haproxy_sni = "crt mismatch.test.both.pem strict-sni alpn h2",
@@ -227,7 +230,7 @@ frontend all
 ]] }
   for i, label in ipairs(sorted(haproxy_listeners)) do
     self.address[label] = "127.0.0.1:" .. ports[i]
-    parts[#parts + 1] = ("  bind %s ssl ca-file client-ca.pem crl-file crl.pem verify required %s\n"):format(
+    parts[#parts + 1] = ("  bind %s ssl verify required ca-file client-ca.pem crl-file crl.pem %s\n"):format(
       self.address[label], haproxy_listeners[label])
   end
   return fill(table.concat(parts), { upstream = self.address.temporal_plaintext })

@@ -162,6 +162,7 @@ public final class Server {
 
     private static void serve(SSLSocket socket) {
         try (socket) {
+            socket.setTcpNoDelay(true);
             socket.startHandshake();
             socket.getOutputStream().write(frame(4, 0, 0, new byte[0]));
             DataInputStream input = new DataInputStream(socket.getInputStream());

@@ -1,4 +1,4 @@
-// http2 of Node over OpenSSL: TLS 1.3, TLS 1.2, HTTP/1.1 alone, TLS 1.1 alone, and no TLS.
+// http2 of Node over OpenSSL: TLS 1.3, TLS 1.2, whoever comes, HTTP/1.1 alone, TLS 1.1 alone, and no TLS.
 //
 //   node server.mjs DIRECTORY NAME...   a NAME is a host with NAME.pem and NAME.key of its own
 import { readFileSync } from "node:fs";
@@ -36,6 +36,7 @@ const common = {
 };
 listen("node13", http2.createSecureServer({ ...common, minVersion: "TLSv1.3" }));
 listen("node12", http2.createSecureServer({ ...common, maxVersion: "TLSv1.2" }));
+listen("node_optional", http2.createSecureServer({ ...common, rejectUnauthorized: false }));
 listen("node_http1", tls.createServer({ ...common, ALPNProtocols: ["http/1.1"] }));
 listen("node_no_alpn", tls.createServer({ ...common, ALPNProtocols: undefined }));
 listen("node_tls11", http2.createSecureServer({

@@ -64,6 +64,7 @@ fn answer(stream: u32) -> Vec<u8> {
 }
 
 fn serve(config: Arc<ServerConfig>, socket: TcpStream) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
     let connection = ServerConnection::new(config).map_err(std::io::Error::other)?;
     let mut tls = StreamOwned::new(connection, socket);
     while tls.conn.is_handshaking() {
