@@ -86,10 +86,13 @@ end
 
 local refusals = { alert = true, closed = true, reset = true }
 
--- "let_in", "refused" or "unclear".
-local function outcome_of(probed, main)
+--- What became of a client.
+-- @tparam table probed the result of its probe
+-- @tparam[opt] table main that of the true certificate, beside it: what is denied to both is no refusal of one
+-- @treturn string "let_in", "refused" or "unclear"
+function control.outcome(probed, main)
   if probed.authenticated then
-    return NEVER[probed.grpc.code] and not NEVER[main.grpc.code] and "refused" or "let_in"
+    return NEVER[probed.grpc.code] and not (main and NEVER[main.grpc.code]) and "refused" or "let_in"
   end
   local trace = probed.trace
   if trace and (trace.stage == "tls" or trace.stage == "settings") and refusals[trace.ended] then return "refused" end
@@ -100,7 +103,7 @@ end
 local function describe(probed, one, main)
   local leaf = one.material.certificates[1]
   return {
-    outcome = outcome_of(probed, main), who = one.who, cause = probed.cause, stage = probed.stage,
+    outcome = control.outcome(probed, main), who = one.who, cause = probed.cause, stage = probed.stage,
     certain = probed.certain, peer_address = probed.peer_address, seconds = probed.timings.total, grpc = probed.grpc,
     ladder = probed.ladder, trace = probed.trace, certificate = leaf and probed.certificate,
   }

@@ -19,6 +19,7 @@ local options = require "tcpki.options"
 local kinds = require "tcpki.probe.kinds"
 local causes = require "tcpki.probe.causes"
 local result = require "tcpki.probe.result"
+local rotation = require "tcpki.probe.rotation"
 local run = require "tcpki.probe.run"
 local server = require "tcpki.probe.server"
 
@@ -152,6 +153,71 @@ function probe.verify(settings)
   if all.control == nil then all.control = true end
   all.trace = all.trace or "always"
   return run.probe(check("probe.verify", all))
+end
+
+local rotation_options = result.copy(run_options)
+for name in pairs(pair_options) do rotation_options[name] = nil end
+rotation_options.old, rotation_options.new = "table|tcpki.leaf", "table|tcpki.leaf"
+rotation_options.wait = kinds.seconds
+rotation_options.step = {
+  function(value) return rotation.step_name(value) ~= nil end,
+  "before, make_room, overlap, roll_over, remove or after, or a step of a plan",
+}
+
+-- Certificate and key of one side.
+local function pair_of(name, given)
+  local where = "probe.rotation: " .. name
+  if getmetatable(given) then return { certificate = given.chain, key = given.key } end -- a leaf
+  options.check(where, given, pair_options, 4)
+  options.exclude(where, given, exclusive, 4)
+  if not has_certificate(given) then error(where .. ": the option 'certificate' is missing", 3) end
+  return given
+end
+
+--- Probes with the old and the new certificate of a rotation, and says whether each is let in or refused as its step
+-- wants it.
+--
+--     local rotated = probe.rotation {
+--       address = "temporal.example:7233", server_ca_path = "server-ca.pem", step = "overlap", wait = 60,
+--       old = { certificate_path = "old.pem", key_path = "old.key" },
+--       new = { certificate_path = "new.pem", key_path = "new.key" },
+--     }
+--     if not rotated.ok then print(rotated) end
+--
+-- | step, once it is done | old | new |
+-- |---|---|---|
+-- | `before`, `make_room` | accepted | refused |
+-- | `overlap`, `roll_over` | accepted | accepted |
+-- | `remove`, `after` | refused | accepted |
+--
+-- The names are those of `tcpki.cloud.rotation`. The cause is `ok`, `rotation_not_loaded` (the server still refuses
+-- the new certificate, or still accepts the old one), `ok_not_asked` or `ok_not_enforced` (it lets in whoever comes),
+-- or what a probe says of a certificate that is refused for a reason of its own.
+--
+-- The result: `ok`, `cause`, `stage`, `certain`, `candidates`, `message`, `hint` as of `probe.run`; `step`; `old` and
+-- `new`: `wanted`, `seen` ("accepted", "refused", "unclear", or "mixed" where several addresses differ), `as_wanted`,
+-- `result` (of the probe); `control`; `tries`, `waited` (seconds). `tostring` of it is a short report.
+-- @tparam table settings those of `probe.run`, but for certificate and key
+-- @tparam table settings.old `certificate` or `certificate_path`, `key` or `key_path`, and the passphrase's options; or
+-- a leaf of `authority:issue`
+-- @tparam table settings.new the same
+-- @param settings.step its name, or a step of a plan
+-- @tparam[opt] number settings.wait seconds in which it may become so; without it there is one look
+-- @param[opt=true] settings.control as for `probe.run`, with one of the certificates that are accepted
+-- @treturn table
+-- @raise on unknown options, wrong types, missing options
+function probe.rotation(settings)
+  settings = options.check("probe.rotation", settings, rotation_options)
+  for _, name in ipairs { "step", "old", "new" } do
+    if not settings[name] then error(("probe.rotation: the option '%s' is missing"):format(name), 2) end
+  end
+  local common = result.copy(settings)
+  common.old, common.new, common.step, common.wait, common.control = nil, nil, nil, nil, nil
+  local old, new = pair_of("old", settings.old), pair_of("new", settings.new)
+  return rotation.check {
+    common = check("probe.rotation", common), old = old, new = new, step = rotation.step_name(settings.step),
+    wait = settings.wait, control = settings.control,
+  }
 end
 
 --- Starts the embedded frontend: see `tcpki.probe.server`.

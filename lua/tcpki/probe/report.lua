@@ -27,6 +27,13 @@ function report.span(seconds)
   return say(seconds, "second")
 end
 
+--- A paragraph of a report, as wide as a terminal.
+-- @tparam string text
+-- @treturn string
+function report.paragraph(text)
+  return wrap(printable(text), "  ", "    ")
+end
+
 local function add(lines, ...)
   lines[#lines + 1] = (...):format(select(2, ...))
 end

@@ -1,0 +1,225 @@
+--- Whether a server is where a step of a rotation wants it: is the old certificate let in, is the new one?
+-- @module tcpki.probe.rotation
+-- @local
+
+local control = require "tcpki.probe.control"
+local clock = require "tcpki.probe.core"
+local report = require "tcpki.probe.report"
+local result = require "tcpki.probe.result"
+local run = require "tcpki.probe.run"
+local together = require "tcpki.probe.together"
+
+local rotation = {}
+
+-- The pauses of one who waits: short at first, since most servers look at their files every few seconds.
+local FIRST_PAUSE, LONGEST_PAUSE, PAUSE_TIMES = 0.25, 5, 1.5
+
+--- What each step wants once it is done: those of `tcpki.cloud.rotation`, and for a server of one's own `before` and
+-- `after` its three states.
+rotation.steps = {
+  before = { old = "accepted", new = "refused" },
+  make_room = { old = "accepted", new = "refused" },
+  overlap = { old = "accepted", new = "accepted" },
+  roll_over = { old = "accepted", new = "accepted" },
+  remove = { old = "refused", new = "accepted" },
+  after = { old = "refused", new = "accepted" },
+}
+
+--- The name of a step: a word, or a step of a plan of `tcpki.cloud.rotation`.
+-- @param value
+-- @treturn ?string nil where it is none
+function rotation.step_name(value)
+  local name = type(value) == "table" and value.action or value
+  return type(name) == "string" and rotation.steps[name] and name or nil
+end
+
+local sides = { "old", "new" }
+
+-- ---- one look ----
+
+-- "accepted", "refused", "unclear", or, of several addresses, "mixed".
+local function seen_of(probed)
+  local seen
+  for _, one in ipairs(probed.addresses or { probed }) do
+    if not one.no_route then
+      local outcome = control.outcome(one)
+      outcome = outcome == "let_in" and "accepted" or outcome
+      seen = (seen == nil or seen == outcome) and outcome or "mixed"
+    end
+  end
+  return seen or "unclear"
+end
+
+local function settings_of(settings, side)
+  local own = result.copy(settings.common)
+  for name, value in pairs(settings[side]) do own[name] = value end
+  return own
+end
+
+local function look(settings, wanted)
+  local probed = together.run {
+    function() return run.probe(settings_of(settings, "old")) end,
+    function() return run.probe(settings_of(settings, "new")) end,
+  }
+  local both = { as_wanted = true }
+  for i, side in ipairs(sides) do
+    local seen = seen_of(probed[i])
+    -- Of one that is let in, what was asked must be answered as well.
+    local fine = seen == wanted[side] and (seen == "refused" or probed[i].ok)
+    both[side] = { wanted = wanted[side], seen = seen, as_wanted = fine, result = probed[i] }
+    both.as_wanted = both.as_wanted and fine
+  end
+  return both
+end
+
+-- ---- what it means ----
+
+-- A server that has not loaded the CA says one of these, or nothing.
+local unknown = { client_ca_unknown = true, client_ca_twin = true, client_refused = true }
+
+-- Whether waiting cannot help: a file that does not parse stays so, and a certificate that has expired.
+local function is_final(both)
+  if both.as_wanted then return true end
+  for _, side in ipairs(sides) do
+    local one = both[side]
+    local probed = one.result
+    if probed.stage == "input" then return true end
+    if one.wanted == "accepted" and one.seen == "refused" and probed.certain and not unknown[probed.cause] then
+      return true
+    end
+  end
+  return false
+end
+
+local LOAD = "A Temporal server compares only the first certificate of each file in clientCaFiles: give each CA a "
+  .. "file of its own (slots), set refreshInterval (0, the default, is never), or restart the server. On Temporal "
+  .. "Cloud, list what is accepted: tcld namespace accepted-client-ca list"
+
+local function where_of(one)
+  local places = {}
+  for _, at in ipairs(one.result.addresses or {}) do
+    local outcome = control.outcome(at) == "let_in" and "accepted" or "refused"
+    if not at.no_route and outcome ~= one.wanted then places[#places + 1] = at.peer_address end
+  end
+  return #places > 0 and " at " .. table.concat(places, ", ") or ""
+end
+
+-- The result that shows it: of several addresses the first that is not as it should be.
+local function showing(one)
+  for _, at in ipairs(one.result.addresses or {}) do
+    local outcome = control.outcome(at) == "let_in" and "accepted" or control.outcome(at)
+    if not at.no_route and outcome ~= one.wanted then return at end
+  end
+  return one.result
+end
+
+-- Takes over what a probe says.
+local function as_probed(made, probed)
+  for _, name in ipairs { "cause", "stage", "certain", "candidates", "message", "hint" } do
+    made[name] = probed[name]
+  end
+  return made
+end
+
+local function not_loaded(made, detail, cure, shown)
+  local about = {}
+  if shown then -- of a refusal, for which there may be another reason
+    about.certain = shown.certain and shown.cause ~= "client_refused"
+    if not about.certain then about.candidates = { "rotation_not_loaded", table.unpack(shown.candidates or {}) } end
+  end
+  return result.conclude(made, "rotation_not_loaded", about,
+    { step = ('"%s"'):format(made.step), detail = detail, cure = cure, evidence = "" })
+end
+
+-- What is wrong about one side.
+local function judge(made, side)
+  local one = made[side]
+  local shown = showing(one)
+  if one.wanted == "refused" and control.outcome(shown) == "let_in" then
+    if side == "new" then
+      return not_loaded(made, "accepts the new certificate already" .. where_of(one),
+        "Go on with the step overlap, if the new CA was added; if not, see what the server verifies at all")
+    end
+    return not_loaded(made, "still accepts the old certificate" .. where_of(one), LOAD)
+  elseif side == "new" and control.outcome(shown) == "refused" and unknown[shown.cause] then
+    return not_loaded(made, "still refuses the new certificate" .. where_of(one), LOAD, shown)
+  end
+  as_probed(made, shown)
+  if side == "old" and unknown[shown.cause] then
+    made.hint = "Accept the CA of the old certificate again, beside the new one, until no client shows it any more."
+  end
+  return made
+end
+
+-- Whether the server lets in whoever comes: then it is at no step at all. Of the certificates that it accepts, one is
+-- probed again with the control beside it.
+local function check_control(made, settings)
+  local side = made.new.seen == "accepted" and "new" or made.old.seen == "accepted" and "old"
+  if not side or settings.control == false then return true end
+  local own = settings_of(settings, side)
+  own.control = settings.control or true
+  local probed = run.probe(own)
+  made.control = probed.control
+  if probed.cause ~= "ok_not_asked" and probed.cause ~= "ok_not_enforced" then return true end
+  as_probed(made, probed)
+  return false
+end
+
+-- ---- for people ----
+
+local metatable = { __name = "tcpki.probe.rotation" }
+
+function metatable.__tostring(made)
+  local lines = {}
+  lines[1] = made.ok and ('as the step "%s" wants it'):format(made.step)
+    or ('not as the step "%s" wants it: %s'):format(made.step, made.cause)
+  if not made.ok then
+    lines[#lines + 1] = report.paragraph(made.message)
+    if not made.certain and made.candidates then
+      lines[#lines + 1] = report.paragraph("Not certain; in order: " .. table.concat(made.candidates, ", ") .. ".")
+    end
+    lines[#lines + 1] = report.paragraph("Do: " .. made.hint)
+  end
+  for _, side in ipairs(sides) do
+    local one = made[side]
+    lines[#lines + 1] = report.paragraph(("%s certificate%s: %s%s"):format(side,
+      one.result.certificate and ", " .. one.result.certificate.subject or "", one.seen,
+      one.seen == one.wanted and ", as wanted" or ", wanted: " .. one.wanted))
+  end
+  if made.tries > 1 then
+    lines[#lines + 1] = ("  looked %d times in %s"):format(made.tries, report.duration(made.waited))
+  end
+  return table.concat(lines, "\n")
+end
+
+--- Looks, and waits where it may.
+-- @tparam table settings `step` (a name), `old`, `new` (certificate and key), `wait` (seconds or nil), `control`
+-- (false, true or a table), `common`: the settings of each probe
+-- @treturn table
+function rotation.check(settings)
+  local started, wanted = clock.now(), rotation.steps[settings.step]
+  local made = setmetatable({ step = settings.step, tries = 0 }, metatable)
+  local pause, left = FIRST_PAUSE, nil
+  repeat
+    if left then
+      together.sleep(math.min(pause, left))
+      pause = math.min(pause * PAUSE_TIMES, LONGEST_PAUSE)
+    end
+    local both = look(settings, wanted)
+    made.old, made.new = both.old, both.new
+    made.tries, made.waited = made.tries + 1, clock.now() - started
+    left = (settings.wait or 0) - made.waited
+  until is_final(both) or left <= 0
+  made.ok = false
+  if not check_control(made, settings) then return made end
+  -- What cannot be sent was not judged by anybody.
+  for _, side in ipairs(sides) do
+    if made[side].result.stage == "input" then return as_probed(made, made[side].result) end
+  end
+  for _, side in ipairs(sides) do
+    if not made[side].as_wanted then return judge(made, side) end
+  end
+  return result.conclude(made, "ok", {}, {})
+end
+
+return rotation
