@@ -99,14 +99,55 @@ function directory.remove(path)
 end
 
 --- Takes away what a run that was killed left behind: directories that never got their name, and those that had lost
--- it. Only for who knows that nobody else writes there now.
+-- it. Where the file system knows no exchange in one step, the first of two directories may have been on its way.
+-- Only for who knows that nobody else writes there now.
 -- @tparam string path
 function directory.sweep(path)
+  local there = {}
   for _, entry in ipairs(file.list(path) or {}) do
-    if entry.kind == "directory" and entry.name:find(STAGED) then
-      directory.remove(at(path, entry.name))
+    there[entry.name] = entry.kind == "directory"
+  end
+  for name in pairs(there) do
+    local base = name:match "^(.+)%.exchange$"
+    if there[name] and base and there[base] == nil then
+      os.rename(at(path, name), at(path, base))
+    elseif there[name] and (base or name:find(STAGED)) then
+      directory.remove(at(path, name))
     end
   end
+end
+
+local function staged_name(parent)
+  return at(parent, (".tcpki-%08x"):format(math.random(0, 0xffffffff)))
+end
+
+local codes = { [1] = "permission_denied", [13] = "permission_denied", [30] = "permission_denied", [28] = "no_space",
+  [17] = "already_exists", [20] = "already_exists", [39] = "already_exists", [2] = "not_found" }
+
+-- rename(2), which replaces an empty directory and nothing else.
+local function rename(from, to, path)
+  local ok, message, number = os.rename(from, to)
+  if ok then
+    return true
+  end
+  local code = codes[number] or "input_output"
+  return fault.fail { code = code, path = path, message = ("cannot rename it: %s"):format(
+    message:match ": (.*)$" or message), hint = code == "already_exists" and "somebody else made it meanwhile" or nil }
+end
+
+--- Takes a directory away so that it is there whole or not at all.
+-- @tparam string path
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] fault
+function directory.discard(path)
+  local aside = staged_name((directory.split(path)))
+  local ok, err = rename(path, aside, path)
+  if not ok then
+    return nil, err
+  end
+  directory.remove(aside)
+  return true
 end
 
 local function sorted(set)
@@ -226,7 +267,7 @@ end
 local function stage(parent, files, target, texts)
   local staged, ok, err
   repeat
-    staged = at(parent, (".tcpki-%08x"):format(math.random(0, 0xffffffff)))
+    staged = staged_name(parent)
     ok, err = file.make_directory(staged)
   until ok or err.code ~= "already_exists"
   if not ok then
@@ -265,19 +306,6 @@ local function is_still(path, texts)
   return next(found) == nil
 end
 
-local codes = { [1] = "permission_denied", [13] = "permission_denied", [30] = "permission_denied", [28] = "no_space" }
-
--- rename(2) replaces an empty directory and nothing else.
-local function name_new(staged, target)
-  local ok, message, number = os.rename(staged, target)
-  if ok then
-    return true
-  end
-  local code = codes[number] or (number == 39 or number == 17 or number == 20) and "already_exists" or "input_output"
-  return fault.fail { code = code, path = target, message = ("cannot give the new directory its name: %s"):format(
-    message:match ": (.*)$" or message), hint = code == "already_exists" and "somebody else made it meanwhile" or nil }
-end
-
 local function replace(staged, target, texts)
   local ok, err = file.exchange(staged, target)
   if not ok then
@@ -298,8 +326,8 @@ end
 --- Writes a directory of files.
 -- @tparam string target the directory above is made where it is not there
 -- @tparam {table,…} files `{ name =, text =, mode = }`, or `{ name =, key = }`; a name may have slashes
--- @tparam[opt] table how `overwrite`: replaces all files that are there; `known`: names of others that are replaced with
--- them; `expected`: the texts by name that have to be there, where anything else is a change by others
+-- @tparam[opt] table how `overwrite`: replaces all files that are there; `known`: names of others that are replaced
+-- with them; `expected`: the texts by name that have to be there, where anything else is a change by others
 -- @treturn[1] string the path of the directory
 -- @treturn[2] nil
 -- @treturn[2] fault `already_exists`, `busy`, `permission_denied`, `no_space`, …
@@ -334,7 +362,7 @@ function directory.write(target, files, how)
     if texts then
       ok, err = replace(staged, target, texts)
     else
-      ok, err = name_new(staged, target)
+      ok, err = rename(staged, target, target)
     end
     if not ok then
       directory.remove(staged)

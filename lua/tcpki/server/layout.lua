@@ -1,0 +1,86 @@
+--- Where the files of a cluster lie, and how the server is told of them.
+--
+--     authority/NAME.pem, NAME.key                   the CAs: server-ca, client-ca, and HOST-client-ca
+--     certs/NAME-1.pem, NAME-2.pem                   what is trusted, one certificate a file: two slots for each CA
+--     certs/internode, frontend, HOST, system-worker .pem and .key
+--     clients/NAME/client.pem, client.key, server-ca.pem
+--     config/tls.yaml                                the section global.tls
+--     config/development.yaml                        a whole configuration, where it was asked for
+--
+-- While the CAs are rotated there is also next/, with the files of authority/, and rotation.json.
+-- @module tcpki.server.layout
+-- @local
+
+local directory = require "tcpki.directory"
+
+local layout = {
+  AUTHORITY = "authority", NEXT = "next", CERTS = "certs", CLIENTS = "clients", STATE = "rotation.json",
+  TLS = "config/tls.yaml", DEVELOPMENT = "config/development.yaml",
+  SERVER_CA = "server-ca", CLIENT_CA = "client-ca",
+  INTERNODE = "internode", FRONTEND = "frontend", SYSTEM_WORKER = "system-worker",
+}
+
+layout.MODE = 420 -- 0644
+layout.at = directory.at
+
+--- The CA of the clients of a host that has its own.
+-- @tparam ?string host nil for the frontend itself
+-- @treturn string
+function layout.client_authority(host)
+  return host and host .. "-" .. layout.CLIENT_CA or layout.CLIENT_CA
+end
+
+--- The host whose clients a CA is for.
+-- @tparam string name of a CA
+-- @treturn ?string nil for that of the frontend, and for that of the servers
+function layout.host_of(name)
+  return name:match "^(.+)%-client%-ca$"
+end
+
+--- The files that hold what is trusted of one CA, without `.pem`. Of each file the server compares only the first
+-- certificate, when it looks for changes.
+-- @tparam string name
+-- @treturn {string,string}
+function layout.slots(name)
+  return { name .. "-1", name .. "-2" }
+end
+
+--- The section global.tls.
+-- @tparam table given `path` (in front of every name of a file), `hosts` (the first is the frontend's own; others are
+-- `{ name =, own =}`, own where it has its own client CA), `internode_name`, `refresh_interval` (seconds)
+-- @treturn table
+function layout.tls(given)
+  local function path(name)
+    local relative = layout.at(layout.CERTS, name .. ".pem")
+    return given.path and layout.at(given.path, relative) or relative
+  end
+  local function slots(name)
+    local list = layout.slots(name)
+    return { path(list[1]), path(list[2]) }
+  end
+  local function server(leaf, client_ca)
+    return { certFile = path(leaf), keyFile = path(leaf):gsub("pem$", "key"), requireClientAuth = true,
+      clientCaFiles = slots(client_ca) }
+  end
+  local function client(name)
+    return { serverName = name, rootCaFiles = slots(layout.SERVER_CA) }
+  end
+  local first = given.hosts[1].name
+  local overrides
+  for i = 2, #given.hosts do
+    local host = given.hosts[i]
+    overrides = overrides or {}
+    overrides[host.name] = server(host.name, layout.client_authority(host.own and host.name))
+  end
+  return {
+    internode = { server = server(layout.INTERNODE, layout.SERVER_CA), client = client(given.internode_name) },
+    frontend = { server = server(layout.FRONTEND, layout.CLIENT_CA), client = client(first),
+      hostOverrides = overrides },
+    systemWorker = { certFile = path(layout.SYSTEM_WORKER), keyFile = path(layout.SYSTEM_WORKER):gsub("pem$", "key"),
+      client = client(first) },
+    refreshInterval = ("%ds"):format(given.refresh_interval),
+    expirationChecks = { warningWindow = "720h", errorWindow = "168h", checkInterval = "1h" },
+  }
+end
+
+return layout
