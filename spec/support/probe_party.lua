@@ -154,6 +154,41 @@ function party.odd(kind)
   return start(("perl -e %s %s"):format(quote(odd), kind))
 end
 
+local router = [[
+use strict; use IO::Socket::INET; use IO::Select; use Socket; $| = 1; $SIG{CHLD} = "IGNORE";
+my ($backend, $name) = @ARGV;
+my $l = IO::Socket::INET->new(LocalAddr => "127.0.0.1", Listen => 64) or die;
+print "ACCEPT 127.0.0.1:" . $l->sockport . "\n";
+while (my $c = $l->accept) {
+  next if fork();
+  my $hello = "";
+  while (length $hello < 5 or length $hello < 5 + unpack("n", substr($hello, 3, 2))) {
+    sysread($c, $hello, 16384, length $hello) or exit;
+  }
+  if (index($hello, $name) < 0) {
+    setsockopt($c, SOL_SOCKET, SO_LINGER, pack("ii", 1, 0));
+    close $c;
+    exit;
+  }
+  my $b = IO::Socket::INET->new(PeerAddr => $backend) or exit;
+  syswrite($b, $hello);
+  my $both = IO::Select->new($b, $c);
+  while (my @ready = $both->can_read) {
+    for my $from (@ready) {
+      sysread($from, my $bytes, 16384) or exit;
+      syswrite($from == $b ? $c : $b, $bytes);
+    }
+  }
+  exit;
+}
+]]
+
+-- A balancer that reads the server name of each ClientHello: those that ask for name reach the backend (host:port), the
+-- others are reset, as behind a private endpoint of a cloud.
+function party.sni_router(backend, name)
+  return start(("perl -e %s %s %s"):format(quote(router), quote(backend), quote(name)))
+end
+
 -- A port that nobody listens on.
 function party.free_port()
   local made = party.odd "silent"
