@@ -67,6 +67,7 @@ local function free_ports(count)
   return ports
 end
 server.free_ports = free_ports
+server.free_ports = free_ports
 
 -- Two files of client CAs with one certificate each: of each file the server compares only the
 -- first certificate to see whether there is something to load.
@@ -158,8 +159,7 @@ end
 local keeper = [[
 cd '%s' || exit 1
 {
-  '%s' --config-file server.yaml --allow-no-auth start \
-    --service frontend --service history --service matching >server.log 2>&1 </dev/null &
+  '%s' --config-file '%s' --allow-no-auth start %s >server.log 2>&1 </dev/null &
   echo $! >server.pid
   wait $!
   echo $? >server.exit
@@ -173,6 +173,12 @@ for i in 1 2 3 4 5 6 7 8 9 10; do
 done
 kill -9 "$pid" 2>/dev/null
 ]]
+
+-- Starts the program in a directory; the handle, once closed, ends it.
+function server.keep(directory, binary, configuration_file, arguments)
+  os.remove(directory .. "/server.exit")
+  return assert(io.popen(keeper:format(directory, binary, configuration_file, arguments), "w"))
+end
 
 local function exists(path)
   local file = io.open(path)
@@ -234,8 +240,8 @@ local function launch(self, binary)
   local text = configuration:gsub("%$(%d)", function(index) return ports[tonumber(index)] end)
   text = text:gsub("%$frontend\n", function() return self.frontend end)
   assert(tcpki.file.write(self:path "server.yaml", text, { overwrite = true }))
-  os.remove(self:path "server.exit")
-  self.handle = assert(io.popen(keeper:format(self.directory, binary), "w"))
+  self.handle = server.keep(self.directory, binary, "server.yaml",
+    "--service frontend --service history --service matching")
   local result
   for _ = 1, 300 do
     result = self:probe()

@@ -67,10 +67,13 @@ function layout.tls(given)
   end
   local first = given.hosts[1].name
   local overrides
-  for i = 2, #given.hosts do
-    local host = given.hosts[i]
-    overrides = overrides or {}
-    overrides[host.name] = server(host.name, layout.client_authority(host.own and host.name))
+  if #given.hosts > 1 then
+    -- The first as well: where there are overrides, the server logs a warning for each connection without one.
+    overrides = { [first] = server(layout.FRONTEND, layout.CLIENT_CA) }
+    for i = 2, #given.hosts do
+      local host = given.hosts[i]
+      overrides[host.name] = server(host.name, layout.client_authority(host.own and host.name))
+    end
   end
   return {
     internode = { server = server(layout.INTERNODE, layout.SERVER_CA), client = client(given.internode_name) },
