@@ -86,6 +86,27 @@ fault                      word                          tmprl n13  n12  rust js
 client_ca                  client_ca_as_server_root      =     =    =    =    =    =    =    =    =    =
 ]]
 
+-- ---- with a control: whether the server enforces what it asks for ----
+--
+-- A name with _optional checks a certificate only where one is shown; jsse_any requires one, and takes any.
+
+matrix.control = [[
+temporal          ok               ok
+host              ok               ok
+grpcio            ok               ok
+node13            ok               ok
+node12            ok               ok
+rustls            ok               ok
+jsse              ok               ok
+nginx             ok               ok
+haproxy           ok               ok
+open              ok_not_asked     =
+nginx_optional    ok_not_enforced  =
+haproxy_optional  ok_not_enforced  =
+node_optional     ok_not_enforced  =
+jsse_any          ok_not_enforced  =
+]]
+
 -- ---- servers with a fault of their own: the name of the server, the word, the mark ----
 
 matrix.faulty = [[

@@ -139,6 +139,14 @@ describe("TLS stacks #stacks", function()
     assert_none(wrong)
   end)
 
+  it("are told from those that do not enforce what they ask for, by a control", function()
+    local wrong = {}
+    for _, row in ipairs(matrix.rows(matrix.control)) do
+      judge(wrong, row, set:probe(row.stack, pki.client.good, { control = true }))
+    end
+    assert_none(wrong)
+  end)
+
   it("are told from servers that are none", function()
     local wrong = {}
     for _, row in ipairs(matrix.rows(matrix.odd)) do

@@ -39,6 +39,7 @@ import javax.net.ssl.SSLSocket;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
 import javax.net.ssl.X509ExtendedKeyManager;
+import javax.net.ssl.X509TrustManager;
 
 /**
  * JSSE: requires a client certificate, and answers each HTTP/2 request with one GetSystemInfoResponse.
@@ -133,6 +134,20 @@ public final class Server {
         return made.getTrustManagers();
     }
 
+    /** What is copied into many a program: it asks for a certificate, and takes any. */
+    private static final class Any implements X509TrustManager {
+        @Override
+        public void checkClientTrusted(X509Certificate[] chain, String type) {}
+
+        @Override
+        public void checkServerTrusted(X509Certificate[] chain, String type) {}
+
+        @Override
+        public X509Certificate[] getAcceptedIssuers() {
+            return new X509Certificate[0];
+        }
+    }
+
     // RFC 9113, 4.1
     private static byte[] frame(int kind, int flags, int stream, byte[] payload) {
         return ByteBuffer.allocate(9 + payload.length).put((byte) 0).putShort((short) payload.length)
@@ -222,6 +237,9 @@ public final class Server {
         SSLContext context = SSLContext.getInstance("TLS");
         context.init(new KeyManager[] {names}, server.trust(), null);
         listen("jsse", context, null, "h2");
+        SSLContext any = SSLContext.getInstance("TLS");
+        any.init(new KeyManager[] {names}, new TrustManager[] {new Any()}, null);
+        listen("jsse_any", any, null, "h2");
         listen("jsse_http1", context, null, "http/1.1");
         listen("jsse_no_alpn", context, null);
         listen("jsse_sni", context, SNIHostName.createSNIMatcher("nobody\\.test"), "h2");
