@@ -34,7 +34,7 @@ local run_options = {
   key = kinds.pem, key_path = kinds.path, passphrase = "string|function", passphrase_file = kinds.path,
   passphrase_env = "string", server_ca = kinds.pem, server_ca_path = kinds.path, server_name = kinds.name,
   timeout = kinds.seconds, health = kinds.service, trace = kinds.trace, limits = "table",
-  addresses = kinds.addresses, control = kinds.control,
+  addresses = kinds.addresses, control = kinds.control, accepted = kinds.pem, accepted_path = kinds.path,
 }
 
 local limit_options = {
@@ -49,7 +49,7 @@ local pair_options = {
 
 local exclusive = {
   { "certificate", "certificate_path" }, { "key", "key_path" },
-  { "server_ca", "server_ca_path" }, { "passphrase", "passphrase_file" },
+  { "server_ca", "server_ca_path" }, { "accepted", "accepted_path" }, { "passphrase", "passphrase_file" },
   { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
   { "endpoint", "address" }, { "endpoint", "server_name" },
 }
@@ -106,8 +106,12 @@ end
 -- - `authenticated`: the server answered an RPC with any status, so it let the client in
 -- - `stage`: `input`, `resolve`, `connect`, `tls`, `settings`, `rpc` or `namespace`
 -- - `cause`: the stable word; `certain`: false where the wire cannot tell, with `candidates` in
---   order; `message` and `hint` for people; `findings`: what about one's own certificate would
---   explain a refusal
+--   order; `message` and `hint` for people
+-- - `findings`: what about one's own certificate would explain a refusal, or trip a server: an array of `{ word =,
+--   subject =, detail =, path = }`, the likeliest first; those that explain no refusal have `note`
+-- - `warnings`: what is wrong beside a success: an array of `{ word =, message =, hint = }`, rows of
+--   `tcpki.probe.warnings`
+-- - `accepted_by`: with `accepted`, what Go, OpenSSL and rustls make of the certificate: see `tcpki.probe.verifiers`
 -- - `grpc`: `code`, `name`, `message`, `detail_type`, `detail`
 -- - `server_version`, `capabilities`, `health`; `namespace`: `name`, `state`, `description`,
 --   `owner_email`, `id`, `retention` (seconds), `active_cluster`, `is_global`
@@ -131,6 +135,9 @@ end
 -- @param[opt] settings.passphrase string or function; or `passphrase_file`, `passphrase_env`
 -- @param[opt] settings.server_ca PEM text or an object; the system's roots without it
 -- @tparam[opt] string settings.server_ca_path
+-- @param[opt] settings.accepted PEM text or an object: the CAs that the server trusts for clients. It is not sent: the
+-- certificate is judged against it, as Go, OpenSSL and rustls do, which tells causes apart that look alike on the wire
+-- @tparam[opt] string settings.accepted_path
 -- @tparam[opt] string settings.server_name SNI and the name to verify; the host without it
 -- @tparam[opt=10] number settings.timeout seconds for all that goes over the network
 -- @param[opt] settings.health true, or the service to check with grpc.health.v1

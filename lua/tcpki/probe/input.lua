@@ -2,6 +2,7 @@
 -- does not match, or a CA file full of rubbish, into the words "empty address list".
 -- @module tcpki.probe.input
 
+local bundle = require "tcpki.bundle"
 local core = require "tcpki.core"
 local digest = require("tcpki.probe.core").digest
 local text = require "tcpki.probe.text"
@@ -194,11 +195,20 @@ function input.certificates(settings, name, label)
   return certificates_of(given, what, "roots")
 end
 
---- Reads and checks certificate, key and server CA.
+-- The CAs that the server is said to accept clients of: for the judgement alone, nothing of it is sent.
+local function load_accepted(material, settings)
+  if settings.accepted == nil and settings.accepted_path == nil then return true end
+  local list, fault = input.certificates(settings, "accepted", "the accepted CAs")
+  if not list then return nil, fault end
+  material.accepted = assert(bundle.new(list))
+  return true
+end
+
+--- Reads and checks certificate, key, server CA and accepted CAs.
 -- @tparam table settings the options of `probe.run`
 -- @treturn[1] table `certificate`, `key`, `roots`: PEM as gRPC core gets them, or nil;
 -- `certificates`, `root_certificates`: arrays of certificate objects in the order of the text;
--- `key_traditional`: whether the key is in the form SEC1 or PKCS#1; `paths`: of `certificate`, `key`, `server_ca`,
+-- `accepted`: a bundle; `key_traditional`: whether the key is in the form SEC1 or PKCS#1; `paths`: of `certificate`, `key`, `server_ca`,
 -- where they came from files
 -- @treturn[2] nil
 -- @treturn[2] table `word` of the cause and its `fields`
@@ -209,6 +219,7 @@ function input.load(settings)
   }
   local fine, fault = load_pair(material, settings)
   if fine then fine, fault = load_roots(material, settings) end
+  if fine then fine, fault = load_accepted(material, settings) end
   if not fine then return nil, fault end
   -- SEC1 or PKCS#1: gRPC core reads it, the Java SDK and older SDKs over rustls do not.
   local key = material.key

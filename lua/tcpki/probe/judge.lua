@@ -5,121 +5,13 @@
 -- tell), `candidates` (words, the likeliest first) and fields for the sentence.
 -- @module tcpki.probe.judge
 
-local findings = require "tcpki.probe.findings"
-local options = require "tcpki.options"
+local answers = require "tcpki.probe.judge.answers"
+local refusal = require "tcpki.probe.judge.refusal"
 local roots = require "tcpki.probe.roots"
+local server = require "tcpki.probe.judge.server"
 local words = require "tcpki.probe.words"
 
 local judge = {}
-
--- ---- answers of the peer ----
-
-local status_words = {
-  [4] = "silent_rpc", [5] = "rpc_failed", [7] = "permission_denied", [8] = "resource_exhausted",
-  [12] = "unimplemented", [14] = "unavailable", [16] = "unauthenticated",
-}
-
-local function of_answer(answer, method, stage)
-  local word = status_words[answer.code] or "rpc_failed"
-  if method == "DescribeNamespace" and answer.code == 5 then word = "namespace_not_found" end
-  local detail = answer.message ~= "" and answer.message or words.status[answer.code]
-  if word == "permission_denied" and (answer.detail or "") ~= "" then -- the reason
-    detail = ("%s: %s"):format(detail:gsub("%.$", ""), answer.detail)
-  end
-  return word, { stage = stage, method = method, detail = detail,
-    status = words.status[answer.code], seconds = answer.seconds }
-end
-
--- A status that our own library made, on a connection that stood.
-local function of_lost_answer(answer, method, stage)
-  if answer.code == 4 then
-    return "silent_rpc", { stage = stage, method = method, seconds = answer.seconds }
-  elseif answer.message:find "[Rr]eceived http2 header with status"
-      or answer.message:find "content%-type" then
-    return "not_grpc", { stage = stage, detail = answer.message }
-  end
-  return "rpc_failed", { stage = stage, method = method, certain = false,
-    status = words.status[answer.code],
-    detail = answer.message ~= "" and answer.message or "the connection was lost" }
-end
-
-local function of_call(answer, method, stage)
-  if answer.damaged then
-    return "not_grpc", { stage = stage, detail = method .. " was answered with another message" }
-  elseif answer.answered then
-    return of_answer(answer, method, stage)
-  end
-  return of_lost_answer(answer, method, stage)
-end
-
-local function is_good(answer)
-  return answer.code == 0 and not answer.damaged
-end
-
-local function of_calls(seen)
-  local system, described, health = seen.system, seen.described, seen.health
-  if not is_good(system) then return of_call(system, "GetSystemInfo", "rpc") end
-  if described and not is_good(described) then
-    return of_call(described, "DescribeNamespace", "namespace")
-  end
-  if health and not is_good(health) then return of_call(health, "Health/Check", "rpc") end
-  if health and health.health ~= 1 then
-    return "unavailable", { method = "Health/Check", detail = words.health[health.health] }
-  end
-  return "ok", { stage = described and "namespace" or "rpc" }
-end
-
--- ---- the server's refusal of our certificate ----
-
--- Alerts that say what is wrong, and the findings that would explain them.
-local alert_words = {
-  [43] = { "client_wrong_usage" },
-  [44] = { "client_revoked" },
-  [45] = { "client_expired", "client_not_yet_valid" },
-  [48] = { "client_ca_unknown" },
-  [116] = { "no_client_certificate" },
-}
-
--- What a server may hide behind an alert that says little, or behind none.
-local hidden = { "client_ca_twin", "client_revoked" }
-
-local function of_named_alert(names, found)
-  for _, word in ipairs(names) do
-    if options.has(found, word) then return word, {} end
-  end
-  -- The server's word against our clock: an intermediate, or a clock that is wrong.
-  return names[1], { certain = names[1] ~= "client_expired" }
-end
-
-local function of_findings(found)
-  if #found == 1 then
-    -- Some stacks do not look at the usage; all of them look at the rest.
-    return found[1], { certain = found[1] ~= "client_wrong_usage" }
-  elseif #found > 1 then
-    return found[1], { certain = false, candidates = found }
-  end
-  local candidates = { "client_refused", table.unpack(hidden) }
-  if found.issuer_unknown == nil then table.insert(candidates, 2, "client_ca_unknown") end
-  return "client_refused", { certain = false, candidates = candidates }
-end
-
-local function of_refusal(context, trace, alert)
-  local evidence = alert and ("The server sent alert %d, %s."):format(alert, words.alert[alert])
-    or trace and trace.ended == "reset" and "It reset the connection and sent no alert."
-    or "It closed the connection and sent no alert."
-  local found = findings.judge(context.certificates, trace, context.now)
-  local word, about
-  if #context.certificates == 0 then
-    word, about = "no_client_certificate", {}
-  elseif alert_words[alert] then
-    word, about = of_named_alert(alert_words[alert], found)
-  else
-    word, about = of_findings(found)
-  end
-  about.evidence, about.findings = evidence, found
-  about.stage = trace and trace.stage
-  return word, about
-end
 
 -- ---- the trace ----
 
@@ -145,7 +37,7 @@ local function of_alert(context, trace)
   local alert = server_alert(trace)
   if trace.certificate_requested
       and (refusals[alert] or trace.stage == "settings" or alert == 40 or alert == 80) then
-    return of_refusal(context, trace, alert)
+    return refusal.judge(context, trace, alert)
   elseif tls_alerts[alert] then
     return tls_alerts[alert], {}
   end
@@ -153,50 +45,9 @@ local function of_alert(context, trace)
     detail = ("the server sent alert %d, %s"):format(alert, words.alert[alert]) }
 end
 
-local verify_words = {
-  [9] = "server_not_yet_valid", [10] = "server_expired", [18] = "server_self_signed",
-  [26] = "server_wrong_usage",
-}
-
--- Where the CA of one's own certificate was given for the server's: all of them, or one among others.
-local function of_own_root(context, detail)
-  local given = context.root_certificates or {}
-  local own = roots.of_client(given, context.certificates)
-  if #own == 0 then return nil end
-  local about = { detail = detail, ca = tostring(own[1]:subject()) }
-  if #own < #given then
-    about.certain, about.candidates = false, { "client_ca_as_server_root", "server_ca_untrusted" }
-  end
-  return "client_ca_as_server_root", about
-end
-
-local function of_untrusted(context, trace)
-  local verification = trace.verification
-  local word = verify_words[verification.error] or "server_ca_untrusted"
-  if word == "server_ca_untrusted" or word == "server_self_signed" then
-    local own, about = of_own_root(context, verification.message)
-    if own then return own, about end
-  end
-  local cure = context.has_roots
-    and "Pass as server_ca the CA that issued the server's certificate"
-    or "Pass that CA as server_ca: without it, the system's CAs are asked"
-  return word, {
-    detail = verification.message, cure = cure,
-    blamed = verification.subject or context.server_subject,
-  }
-end
-
--- The bytes of a server that does not answer TLS with TLS.
-local function plain_answer(bytes)
-  if bytes:find "^HTTP/" then return "HTTP/1" end
-  if bytes:find "^\0\0.\4\0" then return "HTTP/2 without TLS" end -- a SETTINGS frame
-  local first = bytes:byte(1)
-  if first and (first < 20 or first > 23) then return "something that is not TLS" end
-end
-
-local function of_broken(trace)
-  local plain = plain_answer(trace.first_bytes or "")
-  if plain then return "plaintext_server", { detail = plain } end
+local function of_broken(context, trace)
+  local word, about = server.plain(context, trace.first_bytes or "")
+  if word then return word, about end
   local reason = (trace.openssl_code or 0) & 0x7FFFFF
   if reason == 258 then return "tls_version", {} end -- SSL_R_UNSUPPORTED_PROTOCOL
   return "tls_failed", { detail = trace.openssl or "no reason given" }
@@ -209,13 +60,15 @@ end
 
 local function of_closed(context, trace)
   if trace.certificate_requested and trace.verification and trace.verification.ok then
-    return of_refusal(context, trace)
+    return refusal.judge(context, trace)
   elseif trace.stage == "settings" then
     return "closed_after_tls", {}
-  elseif trace.ended == "reset" and not trace.first_bytes then
-    return "reset", { stage = "tls" }
   end
-  return "closed_at_once", {}
+  local word = trace.ended == "reset" and not trace.first_bytes and "reset" or "closed_at_once"
+  if server.is_link(context.server_name) then
+    return "sni_refused", { certain = false, candidates = { "sni_refused", word } }
+  end
+  return word, word == "reset" and { stage = "tls" } or {}
 end
 
 local ends = {}
@@ -223,13 +76,14 @@ local ends = {}
 ends["local"] = function(_, trace)
   local detail = trace.openssl or "no reason given"
   local weak = detail:find "too weak" or detail:find "too small"
-  return weak and "client_weak_signature" or "tls_failed", { stage = "input", detail = detail }
+  return weak and "client_weak_signature" or "tls_failed",
+    { stage = "input", detail = detail, evidence = "OpenSSL refuses to send it." }
 end
 
 function ends.unreached(_, trace) return of_unreached(trace) end
-ends.untrusted = of_untrusted
+ends.untrusted = server.untrusted
 ends.alert = of_alert
-function ends.broken(_, trace) return of_broken(trace) end
+ends.broken = of_broken
 ends.closed = of_closed
 ends.reset = of_closed
 function ends.silent(_, trace)
@@ -282,7 +136,7 @@ local function of_message(context, message)
   elseif message:find "certificate has expired" then
     return "server_expired", { blamed = "?" }
   elseif message:find "certificate verify failed" then
-    return of_untrusted(context, { verification = { message = "certificate verify failed" } })
+    return server.untrusted(context, { verification = { message = "certificate verify failed" } })
   elseif message:find "is not in peer certificate" then
     return "server_name_mismatch", {}
   elseif message:find "missing selected ALPN" then
@@ -292,7 +146,7 @@ local function of_message(context, message)
   end
   local code = message:match "error:(%x+)"
   if code then return of_error_code(context, tonumber(code, 16)) end
-  local word, about = of_refusal(context, nil)
+  local word, about = refusal.judge(context, nil)
   about.evidence = ("gRPC core says %q."):format(message)
   about.certain = false
   return word, about
@@ -330,15 +184,20 @@ local function of_connection(context, seen)
   return word, about
 end
 
+-- Some servers speak first and judge later: the call is lost, and only the trace knows why.
+local function was_refused(trace)
+  return trace ~= nil and trace.certificate_requested and trace.stage == "settings" and trace.ended == "alert"
+end
+
 --- The cause of what one attempt saw.
--- @tparam table context `certificates` (sent), `now` (seconds since the epoch), `has_roots`,
--- `server_subject`, `server_names` (of the server's leaf, where it was seen)
+-- @tparam table context of `tcpki.probe.context`; `certificates` and `now` are enough
 -- @tparam table seen an attempt of `tcpki.probe.ladder`
 -- @treturn string the word of a cause
 -- @treturn table `certain`, `candidates`, `stage` where it is not the row's, fields
 function judge.attempt(context, seen)
-  if seen.system and (seen.system.answered or seen.state == "ready") then
-    return of_calls(seen)
+  local system = seen.system
+  if system and (system.answered or seen.state == "ready" and not was_refused(seen.trace)) then
+    return answers.judge(context, seen)
   end
   return of_connection(context, seen)
 end

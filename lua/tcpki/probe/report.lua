@@ -118,6 +118,13 @@ local function headline(result)
   return "not authenticated: " .. result.cause
 end
 
+local function describe_warnings(lines, result)
+  for _, warning in ipairs(result.warnings or {}) do
+    lines[#lines + 1] = wrap(("Warning: %s (%s)"):format(warning.message, warning.word), "  ", "    ")
+    lines[#lines + 1] = wrap("Do: " .. warning.hint, "    ", "      ")
+  end
+end
+
 --- The report of a result: a headline, what is so, what to do, and the ladder.
 -- @tparam table result of `probe.run`
 -- @treturn string
@@ -135,6 +142,7 @@ function report.text(result)
   if result.disagreement then
     lines[#lines + 1] = wrap("But: " .. printable(result.disagreement) .. ".", "  ", "    ")
   end
+  describe_warnings(lines, result)
   if result.control then describe_control(lines, result.control) end
   if result.addresses then describe_addresses(lines, result) end
   lines[#lines + 1] = rungs(result)

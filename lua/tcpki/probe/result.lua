@@ -2,12 +2,15 @@
 -- @module tcpki.probe.result
 
 local core = require "tcpki.core"
-local date = require "tcpki.date"
 local causes = require "tcpki.probe.causes"
+local context = require "tcpki.probe.context"
+local fields = require "tcpki.probe.fields"
+local findings = require "tcpki.probe.findings"
 local judge = require "tcpki.probe.judge"
 local report = require "tcpki.probe.report"
 local rungs = require "tcpki.probe.rungs"
 local trace = require "tcpki.probe.trace"
+local warnings = require "tcpki.probe.warnings"
 local words = require "tcpki.probe.words"
 
 local result = {}
@@ -41,56 +44,6 @@ local function peer_of(seen)
   return pem and setmetatable({ pem = pem }, lazy_certificates)
 end
 
-local function names_of(certificate)
-  local list = {}
-  for i, name in ipairs(certificate:subject_alt_names() or {}) do
-    if i > 8 then
-      list[i] = "..."
-      break
-    end
-    list[i] = tostring(name.value)
-  end
-  return #list > 0 and table.concat(list, ", ") or nil
-end
-
--- ---- what the sentences are filled with ----
-
-local function expiry_of(leaf, now)
-  local after = leaf:not_after()
-  if now > after then
-    return ("expired on %s, %s ago"):format(date.minute(after), report.span(now - after))
-  end
-  return ("has expired by the server's clock, or an issuer of it has; by the clock here it is "
-    .. "valid until %s"):format(date.minute(after))
-end
-
-local function accepted_of(record)
-  local names = record and record.ca_names
-  if not names or #names == 0 then return "" end
-  local shown = table.concat(names, "; ", 1, math.min(#names, 3))
-  return ("; it accepts certificates of %s%s"):format(shown, #names > 3 and " and others" or "")
-end
-
-local function tidy(text)
-  return type(text) == "string" and text:gsub("[%s.]+$", "") or text
-end
-
-local function fields_of(task, context, seen, about)
-  local leaf = context.certificates[1]
-  local fields = {
-    host = task.host, name = task.server_name, namespace = task.namespace, peer = seen.peer,
-    waited = report.duration(about.seconds or seen.elapsed or 0), server_subject = context.server_subject or "",
-    server_names = context.server_names or "none", accepted = accepted_of(seen.trace),
-  }
-  if leaf then
-    fields.subject, fields.issuer = tostring(leaf:subject()), tostring(leaf:issuer())
-    fields.not_before, fields.expiry = date.minute(leaf:not_before()), expiry_of(leaf, context.now)
-  end
-  for name, value in pairs(about) do fields[name] = tidy(value) end
-  if fields.evidence then fields.evidence = about.evidence end
-  return fields
-end
-
 -- ---- the table ----
 
 --- A table with the same fields, for what differs in a few.
@@ -106,15 +59,15 @@ end
 -- @tparam table made the result
 -- @tparam string word of a cause
 -- @tparam table about `certain`, `candidates`, `stage` where it is not the row's
--- @tparam table fields of its sentence
+-- @tparam table filled the fields of its sentence
 -- @treturn table made
-function result.conclude(made, word, about, fields)
+function result.conclude(made, word, about, filled)
   made.ok = word == "ok"
   made.cause = word
   made.stage = about.stage or causes[word].stage
   made.certain = about.certain ~= false
   made.candidates = about.candidates
-  made.message, made.hint = causes.describe(word, fields)
+  made.message, made.hint = causes.describe(word, filled)
   return made
 end
 
@@ -144,9 +97,10 @@ end
 -- @treturn table
 function result.early(settings, task, word, about)
   local made = start(settings, task)
-  local fields = { host = task.host }
-  for name, value in pairs(about) do fields[name] = tidy(value) end
-  return result.finish(result.conclude(made, word, about, fields), task)
+  local filled = { host = task.host }
+  for name, value in pairs(about) do filled[name] = fields.tidy(value) end
+  made.findings, made.warnings = {}, {}
+  return result.finish(result.conclude(made, word, about, filled), task)
 end
 
 local function grpc_of(seen)
@@ -171,33 +125,22 @@ local function namespace_of(seen)
   return namespace
 end
 
--- What of the server's certificate the sentences and the judgement want, when they want it.
-local server_fields = {
-  server_subject = function(leaf) return tostring(leaf:subject()) end,
-  server_names = names_of,
-}
-
-local function context_of(task, peer, now)
-  local context = {
-    certificates = task.material.certificates, now = now, has_roots = task.material.roots ~= nil,
-    root_certificates = task.material.root_certificates,
-  }
-  return setmetatable(context, {
-    __index = function(_, name)
-      local leaf = server_fields[name] and peer and peer.certificates[1]
-      return leaf and server_fields[name](leaf) or nil
-    end,
-  })
-end
-
 local function add_attempts(made, task, attempts, now)
   for i, seen in ipairs(attempts) do
-    local word, about = judge.attempt(context_of(task, peer_of(seen), now), seen)
+    local word, about = judge.attempt(context.of(task, peer_of(seen), seen.trace, now), seen)
     made.attempts[i] = {
       address = seen.peer, cause = word, stage = about.stage or causes[word].stage,
       timings = seen.timings,
     }
   end
+end
+
+local function warnings_of(task, known, made)
+  return warnings.of {
+    certificates = known.certificates, peer = known.peer_certificates or {}, roots = known.root_certificates or {},
+    findings = known.findings, now = known.now, trace = made.trace, server_name = task.server_name,
+    key_traditional = task.material.key_traditional,
+  }
 end
 
 --- The result of a climb.
@@ -225,13 +168,14 @@ function result.of(settings, task, attempts)
   end
   local leaf = task.material.certificates[1]
   made.certificate = leaf and describe_certificate(leaf, now)
-  local context = context_of(task, made.peer, now)
-  local word, about = judge.attempt(context, seen)
-  made.findings = about.findings
-  made.disagreement = judge.disagreement(context, seen)
+  local known = context.of(task, made.peer, seen.trace, now)
+  local word, about = judge.attempt(known, seen)
+  made.findings, made.accepted_by = findings.shown(known.findings), known.findings.verdicts
+  made.disagreement = judge.disagreement(known, seen)
   add_attempts(made, task, attempts, now)
-  local fields = word == "ok" and {} or fields_of(task, context, seen, about)
-  return result.finish(result.conclude(made, word, about, fields), task)
+  result.conclude(made, word, about, word == "ok" and {} or fields.of(known, seen, about))
+  made.warnings = made.authenticated and warnings_of(task, known, made) or {}
+  return result.finish(made, task)
 end
 
 return result

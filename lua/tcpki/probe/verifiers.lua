@@ -8,8 +8,8 @@
 -- - OpenSSL: a path must end in a self-signed CA, unless the server asks for less (X509_V_FLAG_PARTIAL_CHAIN);
 --   names are compared without letter case; key usage counts; SHA-1 is refused from security level 1 up.
 -- - rustls (webpki): any certificate is an anchor, of which only name and key count: not its dates, not its usages;
---   version 3 is required of the rest; a CA is refused as a leaf; "any" does not count; SHA-1 and MD5 do not sign. P-521
---   is taken with aws-lc-rs, which is what it comes with, and not with ring.
+--   version 3 is required of the rest; a CA is refused as a leaf; "any" does not count; SHA-1 and MD5 do not sign.
+--   P-521 is taken with aws-lc-rs, which is what it comes with, and not with ring.
 --
 -- spec/probe_verifiers_spec.lua compares them with Go, the openssl command, and rustls.
 -- @module tcpki.probe.verifiers

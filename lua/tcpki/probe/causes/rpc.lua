@@ -25,7 +25,8 @@ return {
     source = "PostHog#63981; temporalio docs: namespaces have an endpoint for each" },
   { word = "permission_denied", stage = "rpc",
     sentence = "The certificate is accepted, but may not do {method}: {detail}.",
-    cure = "Check the namespace's name and account, and its certificate filters.",
+    cure = "Check the namespace's name and account, and its certificate filters; calls on the whole cluster "
+      .. "(ListNamespaces, GetClusterInfo) need a system role, which no certificate of one namespace has.",
     needs = "the status PERMISSION_DENIED from the server",
     source = "gRPC PERMISSION_DENIED; temporalio/sdk-typescript#1765" },
   { word = "filter_mismatch", stage = "namespace",

@@ -94,6 +94,11 @@ return {
     cure = "Reissue it with extended key usage serverAuth.",
     needs = "the chain as sent",
     source = "X509_V_ERR 26" },
+  { word = "server_weak_signature", stage = "tls",
+    sentence = "The server's certificate {blamed} is signed or keyed too weakly: {detail}.",
+    cure = "Reissue it, and the intermediates above it, with SHA-256 and keys of 2048 bits (RSA) or 256 bits (EC).",
+    needs = "the chain as sent",
+    source = "X509_V_ERR 66, 67, 68; temporalio/samples-server#29" },
   { word = "server_name_mismatch", stage = "tls",
     sentence = "The server's certificate {server_subject} does not bear the name {name}: "
       .. "it bears {server_names}.",

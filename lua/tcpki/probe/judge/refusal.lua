@@ -1,0 +1,203 @@
+--- Why a server refused our certificate: its alert, or its silence, matched to the findings about the certificate.
+--
+-- Most stacks send the same alert for several faults, or none at all (stacks.md). What an alert may mean stands in one
+-- table; a finding that it may mean is the cause. Where there is none, what nobody can see from here is left: a CA of
+-- the same name with another key, a revocation, a clock that is wrong.
+-- @module tcpki.probe.judge.refusal
+-- @local
+
+local findings = require "tcpki.probe.findings"
+local words = require "tcpki.probe.words"
+
+local refusal = {}
+
+-- ---- what an alert may mean ----
+
+-- Per alert: `means`, the words that it may stand for, and whether each of them is settled by the alert (true) or also
+-- takes that no other finding fits (false); `otherwise`, the candidates where there is no finding.
+local alerts = {
+  [42] = { -- bad_certificate: Go for a usage; OpenSSL for "not yet valid" and SHA-1; JSSE for no certificate
+    means = { client_wrong_usage = false, client_not_yet_valid = true, client_weak_signature = false,
+      client_ca_unknown = false, client_self_signed = false, client_intermediate_missing = false,
+      client_ca_twin = false, client_expired = false, client_intermediate_expired = false },
+    otherwise = { "client_refused", "client_wrong_usage", "client_ca_twin", "client_revoked" },
+  },
+  [43] = { -- unsupported_certificate: OpenSSL and rustls for a usage
+    means = { client_wrong_usage = true },
+    otherwise = { "client_wrong_usage", "client_version_1" },
+  },
+  [44] = { means = { client_revoked = true }, otherwise = { "client_revoked" }, is_named = true },
+  [45] = { -- certificate_expired: Go also for "not yet valid"
+    means = { client_expired = true, client_not_yet_valid = true, client_intermediate_expired = true },
+  },
+  [48] = { -- unknown_ca: Go also for SHA-1
+    means = { client_self_signed = true, client_intermediate_missing = true, client_ca_unknown = true,
+      client_ca_twin = true, client_weak_signature = false },
+  },
+  [51] = { -- decrypt_error: rustls and OpenSSL, a signature that does not fit; rustls also one that it does not know
+    means = { client_ca_twin = true, client_weak_signature = true },
+    otherwise = { "client_ca_twin" }, is_named = true,
+  },
+}
+
+-- The alerts of JSSE (46), GnuTLS (49) and of others stand for anything, as does no alert.
+local anything = setmetatable({}, { __index = function() return false end })
+
+-- ---- without a finding ----
+
+-- The server's word against our clock: which end of the certificate's time is nearer?
+local function of_clock(context)
+  local leaf, now = context.certificates[1], context.now
+  local since, left = now - leaf:not_before(), leaf:not_after() - now
+  if since < left then
+    return { "client_not_yet_valid", "client_expired", "client_intermediate_expired" }
+  end
+  return { "client_expired", "client_intermediate_expired", "client_not_yet_valid" }
+end
+
+-- The issuer of a file that does not go up to a root may be a CA that the server does not know, or one that is missing.
+local function of_issuer(found)
+  local way = found.way
+  if way and not way.is_whole and not way.is_root_below then
+    return { "client_ca_unknown", "client_intermediate_missing" }
+  end
+  return { "client_ca_unknown" }
+end
+
+local function add(list, ...)
+  for _, word in ipairs { ... } do list[#list + 1] = word end
+  return list
+end
+
+-- What is left where nothing about the certificate explains the refusal; whether the issuer is one that the server
+-- names decides what is likely.
+local function hidden(found, trace)
+  local names_known = trace and trace.certificate_requested and trace.ca_name_count > 0
+  if names_known or found.verdicts then return { "client_ca_twin", "client_revoked" } end
+  return add(of_issuer(found), "client_ca_twin", "client_revoked")
+end
+
+-- Whether all verifiers let the certificate in, with the CAs that the server is said to accept.
+local function is_accepted(found)
+  if not found.verdicts then return false end
+  for _, verdict in ipairs(found.verdicts) do
+    if not verdict.ok then return false end
+  end
+  return true
+end
+
+local function not_loaded(found, trace)
+  if not is_accepted(found) then return nil end
+  local names_known = trace and trace.certificate_requested and trace.ca_name_count > 0
+  if not names_known or trace.issuer_listed then return nil end
+  return "rotation_not_loaded", {
+    step = "that gives it the accepted CAs", detail = "still names none of the issuers of the certificate",
+    cure = "Check that it has the new file, and its refresh interval (global.tls.refreshInterval is 0, never, unless "
+      .. "set); a Temporal server compares only the first certificate of each CA file, so give each CA a file of its "
+      .. "own, or restart it",
+  }
+end
+
+local function of_nothing(context, found, trace, alert)
+  local word, about = not_loaded(found, trace)
+  if word then return word, about end
+  if alert == 45 then
+    local candidates = of_clock(context)
+    return candidates[1], { certain = false, candidates = candidates }
+  elseif alert == 48 then
+    local candidates = trace and trace.issuer_listed and { "client_ca_twin", "client_ca_unknown" }
+      or add(of_issuer(found), "client_ca_twin")
+    return candidates[1], { certain = false, candidates = candidates }
+  elseif alert == 116 then -- it was sent, or withheld because no algorithm of the request fits its key
+    return "no_client_certificate", { certain = false, candidates = { "no_client_certificate", "client_refused" } }
+  end
+  local row = alerts[alert]
+  if row and row.is_named then return row.otherwise[1], {} end
+  if row and row.otherwise[1] ~= "client_refused" then
+    return row.otherwise[1], { certain = false, candidates = row.otherwise }
+  end
+  local candidates = add(hidden(found, trace), "client_refused")
+  return "client_refused", { certain = false, candidates = candidates }
+end
+
+-- ---- with findings ----
+
+local function words_of(fitting)
+  local list, has = {}, {}
+  local function put(word)
+    if not has[word] then
+      has[word] = true
+      list[#list + 1] = word
+    end
+  end
+  for _, one in ipairs(fitting) do
+    put(one.word)
+    for _, other in ipairs(one.instead or {}) do put(other) end
+  end
+  return list
+end
+
+-- Findings that the alert settles come before those that it may mean as well.
+local function fitting_of(found, means)
+  local settled, possible = {}, {}
+  for _, one in ipairs(found) do
+    local meaning = means[one.word]
+    if not one.note and meaning ~= nil then
+      local list = meaning and settled or possible
+      list[#list + 1] = one
+    end
+  end
+  if #settled > 0 then return settled, true end
+  return possible, false
+end
+
+local function of_findings(fitting, is_settled, found, trace)
+  local first = fitting[1]
+  local about = { finding = first }
+  if first.instead or #fitting > 1 and not is_settled then
+    about.certain, about.candidates = false, words_of(fitting)
+  elseif not is_settled and not first.sure then
+    -- Not every server looks at this; another fault, which is not to be seen from here, may be behind it.
+    about.certain, about.candidates = false, add(words_of(fitting), table.unpack(hidden(found, trace)))
+  end
+  return first.word, about
+end
+
+-- ---- all together ----
+
+local function said(alert, trace)
+  if alert then return ("The server sent alert %d, %s."):format(alert, words.alert[alert]) end
+  if trace and trace.ended == "reset" then return "It reset the connection and sent no alert." end
+  return "It closed the connection and sent no alert."
+end
+
+--- The cause of a refusal.
+-- @tparam table context of `tcpki.probe.judge`
+-- @tparam ?table trace
+-- @tparam ?integer alert that the server sent
+-- @tparam[opt] string evidence what the server did, where it was neither an alert nor an end
+-- @treturn string word
+-- @treturn table
+function refusal.judge(context, trace, alert, evidence)
+  local found = context.findings or findings.judge({
+    certificates = context.certificates, trace = trace, accepted = context.accepted, groups = context.groups,
+    file = context.file,
+  }, context.now)
+  local word, about
+  if #context.certificates == 0 then
+    word, about = "no_client_certificate", {}
+  else
+    local row = alerts[alert]
+    local fitting, is_settled = fitting_of(found, row and row.means or anything)
+    if #fitting > 0 and alert ~= 116 then
+      word, about = of_findings(fitting, is_settled, found, trace)
+    else
+      word, about = of_nothing(context, found, trace, alert)
+    end
+  end
+  about.evidence, about.findings = evidence or said(alert, trace), found
+  about.stage = trace and trace.stage
+  return word, about
+end
+
+return refusal
