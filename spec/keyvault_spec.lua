@@ -1,5 +1,5 @@
 -- Azure Key Vault: what goes to a vault and what comes from it, against openssl and a stand-in shaped by the published
--- API. The real protocol over HTTPS is in spec/keyvault_lowkey_spec.lua.
+-- API. Over HTTPS, and beside Microsoft's own SDK: spec/keyvault_https_spec.lua.
 
 local cjson = require "cjson"
 local expect = require "spec.support.expect"

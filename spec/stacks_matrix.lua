@@ -16,8 +16,8 @@ local matrix = {}
 --   tls  let in by a server that speaks nothing but TLS: it answers, and not in HTTP/2 (`not_grpc`)
 --
 -- Where `?` stands, and why:
---   unknown_ca, intermediate_missing   the file holds only the leaf, and its issuer is not among the CAs that the server
---                    names: it may be under one of them or not. Where the file holds the root too, it is known.
+--   unknown_ca, intermediate_missing   the file holds only the leaf, and its issuer is not among the CAs that the
+--                    server names: it may be under one of them or not. Where the file holds the root too, it is known.
 --   unknown_ca_sent, self_signed   gRPC core's server (grpc) names no CAs: it may trust these or others
 --   twin, revoked    no alert of their own (Node, gRPC core), one alert for all (JSSE, GnuTLS), or one error page for
 --                    all (nginx): nothing in the certificate shows them

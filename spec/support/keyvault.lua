@@ -2,13 +2,14 @@
 -- API (Azure/azure-rest-api-specs, stable/7.4). It holds the key, so that nothing but a CSR comes out before the merge.
 --
 --   local vault = keyvault.stand_in(directory)
---   client { url = vault.url, transport = vault.transport, token = vault.token }
+--   client { url = vault.url, transport = vault.transport, token = keyvault.TOKEN }
+--   local server <close> = keyvault.serve(directory)     -- the same over HTTPS: server.url
 
 local cjson = require "cjson"
 local openssl = require "spec.support.openssl"
 local temporary = require "spec.support.temporary"
 
-local keyvault = {}
+local keyvault = { TOKEN = "a.token.of.forty.characters.or.so.1234" }
 
 local function reply(status, object)
   return { status = status, body = cjson.encode(object) }
@@ -98,6 +99,9 @@ operations["POST /import"] = function(vault, name, body)
     end
     text = said
   end
+  if not pfx and not text:find("-----BEGIN ", 1, true) then
+    text = openssl.run("base64 -d -A", text) -- so Microsoft's SDK for Python sends PEM; az and .NET send the text
+  end
   if not pfx and not text:find("-----BEGIN PRIVATE KEY-----", 1, true) then
     return refuse(400, "BadParameter", "The specified X.509 certificate content is invalid. Error: One or more X.509 "
       .. "properties are invalid.")
@@ -158,10 +162,47 @@ local function answer(vault, request)
   return operations[request.method .. " " .. rest](vault, name, body)
 end
 
+-- The same as a server over HTTPS. Its directory holds the pair server.key and server.pem, for localhost.
+local server_methods = {}
+local server_metatable = { __index = server_methods }
+
+function server_methods:log()
+  return temporary.content(self.directory:path "requests")
+end
+
+-- The body of the last request to a path, as an object.
+function server_methods:asked(path)
+  local last
+  for body in self:log():gmatch("\n%u+ " .. path:gsub("%p", "%%%0") .. "%?api%-version=7%.4 ({[^\n]*)") do
+    last = body
+  end
+  return last and cjson.decode(last)
+end
+
+function server_methods:close()
+  self.input:close()
+end
+server_metatable.__close = server_methods.close
+
+function keyvault.serve(directory)
+  local command = ("%s spec/support/keyvault_server.lua '%s'"):format(os.getenv "LUA" or "lua5.4",
+    directory:path "")
+  local path = directory:path "requests"
+  directory:file("requests", "")
+  local made = setmetatable({ directory = directory,
+    -- It ends when this end of the pipe is closed, by whatever.
+    input = assert(io.popen(("%s >%s 2>&1"):format(command, path), "w")) }, server_metatable)
+  for _ = 1, 200 do
+    made.url = made:log():match "URL (%S+)"
+    if made.url then return made end
+    os.execute "sleep 0.05"
+  end
+  error("the stand-in did not start: " .. made:log())
+end
+
 function keyvault.stand_in(directory)
   local vault = setmetatable({ directory = directory, certificates = {}, requests = {},
-    url = "https://acme-workers.vault.azure.net", token = "a.token.of.forty.characters.or.so.1234" },
-    { __index = methods })
+    url = "https://acme-workers.vault.azure.net", token = keyvault.TOKEN }, { __index = methods })
   function vault.transport(request)
     vault.requests[#vault.requests + 1] = request
     return answer(vault, request)
