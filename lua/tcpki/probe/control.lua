@@ -43,7 +43,11 @@ end
 -- What of the second certificate is given, as `input` takes it.
 local function second_of(given)
   local material, fault = input.load(given)
-  if not material then return nil, fault end
+  if not material then
+    local what = fault.fields.what
+    fault.fields.what = (what == "the certificate" or what == "the key") and what .. " of the control" or what
+    return nil, fault
+  end
   return material
 end
 

@@ -206,6 +206,10 @@ function rotation.check(settings)
       pause = math.min(pause * PAUSE_TIMES, LONGEST_PAUSE)
     end
     local both = look(settings, wanted)
+    local old, new = both.old.result.certificate, both.new.result.certificate
+    if old and new and old.fingerprint == new.fingerprint then
+      error("probe.rotation: 'old' and 'new' are one certificate", 2)
+    end
     made.old, made.new = both.old, both.new
     made.tries, made.waited = made.tries + 1, clock.now() - started
     left = (settings.wait or 0) - made.waited
@@ -214,7 +218,12 @@ function rotation.check(settings)
   if not check_control(made, settings) then return made end
   -- What cannot be sent was not judged by anybody.
   for _, side in ipairs(sides) do
-    if made[side].result.stage == "input" then return as_probed(made, made[side].result) end
+    local probed = made[side].result
+    if probed.stage == "input" then
+      as_probed(made, probed)
+      made.message = ("Of the %s certificate: %s"):format(side, probed.message)
+      return made
+    end
   end
   for _, side in ipairs(sides) do
     if not made[side].as_wanted then return judge(made, side) end
