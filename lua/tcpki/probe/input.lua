@@ -208,8 +208,8 @@ end
 -- @tparam table settings the options of `probe.run`
 -- @treturn[1] table `certificate`, `key`, `roots`: PEM as gRPC core gets them, or nil;
 -- `certificates`, `root_certificates`: arrays of certificate objects in the order of the text;
--- `accepted`: a bundle; `key_traditional`: whether the key is in the form SEC1 or PKCS#1; `paths`: of `certificate`, `key`, `server_ca`,
--- where they came from files
+-- `accepted`: a bundle; `key_traditional`: whether the key is in the form SEC1 or PKCS#1; `paths`: of `certificate`,
+-- `key`, `server_ca`, where they came from files
 -- @treturn[2] nil
 -- @treturn[2] table `word` of the cause and its `fields`
 function input.load(settings)
