@@ -34,6 +34,8 @@ external_dependencies = {
 
 test_dependencies = {
   "busted >= 2.1",
+  "luasec >= 1.0", -- examples/keyvault_certificate.lua
+  "luasocket >= 3.0",
 }
 
 -- Not `builtin`: the probe is linked with -z nodelete and from what protobuf-c generates.
