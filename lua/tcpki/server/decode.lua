@@ -206,6 +206,8 @@ function decoders.type(state, node, kind)
       if given ~= nil then
         value[row.name] = given
       end
+    elseif fields.types[kind].strays and fields.types[kind].strays[entry.name] then
+      state.notes[#state.notes + 1] = { code = "misplaced", line = entry.line, name = entry.name, place = state.place }
     elseif not fields.types[kind].open then
       state.notes[#state.notes + 1] = { code = "unknown_field", line = entry.line, name = entry.name, kind = kind,
         place = state.place }
@@ -217,7 +219,7 @@ end
 --- Decodes a tree.
 -- @tparam ?table node as of `tcpki.server.yaml`
 -- @tparam[opt="Config"] string kind one of `tcpki.server.fields`
--- @treturn table `config` (every field, with Go's zero values), `lines` (by the path of a field, `global.tls.frontend`),
+-- @treturn table `config` (every field, with Go's zero values), `lines` (by the path of a field),
 -- `problems` (what the server refuses: `code`, `line`, `place`, `says`), `notes` (what it does not say), `stopped`
 -- (`message` and `line`, where it gives up in the middle)
 return function(node, kind)

@@ -1,8 +1,8 @@
---- What the configuration has about TLS, as data: the types of common/config/config.go (v1.31), field by field
--- in its order.
+--- What a configuration has about TLS, as data: the types of the server's common/config/config.go (1.31), field by
+-- field in its order.
 --
--- A field has `name` (in YAML), `option` (in `server.tls`) and `kind`: "string", "bool", "duration", "strings", the name
--- of another type, or `{ map = type }`. A field without an option is read by the check alone.
+-- A field has `name` (in YAML), `option` (in `server.tls`) and `kind`: "string", "bool", "duration", "strings", the
+-- name of another type, or `{ map = type }`. A field without an option is read by the check alone.
 -- @module tcpki.server.fields
 -- @local
 
@@ -52,15 +52,19 @@ local types = {
     field("errorWindow", "error_window", "duration"),
     field("checkInterval", "check_interval", "duration"),
   },
-  -- The rest of the file, as far as TLS depends on it; what else is in these is not looked at.
+  -- The rest of the file, as far as TLS depends on it; what else is in these is not looked at, but for the strays:
+  -- fields of TLS where nobody looks for them.
   Config = {
-    open = true,
+    open = true, strays = { tls = true },
     field("global", nil, "Global"),
     field("services", nil, { map = "Service" }),
     field("clusterMetadata", nil, "clusterMetadata"),
     field("publicClient", nil, "PublicClient"),
   },
-  Global = { open = true, field("tls", nil, "RootTLS") },
+  Global = {
+    open = true, strays = { internode = true, frontend = true, systemWorker = true, refreshInterval = true },
+    field("tls", nil, "RootTLS"),
+  },
   Service = { open = true },
   clusterMetadata = {
     open = true,
@@ -68,7 +72,8 @@ local types = {
     field("clusterInformation", nil, { map = "ClusterInformation" }),
   },
   ClusterInformation = { open = true, field("rpcAddress", nil, "string") },
-  PublicClient = { open = true, field("hostPort", nil, "string"), field("forceTLSConfig", nil, "string") },
+  PublicClient = { open = true, field("hostPort", nil, "string"), field("httpHostPort", nil, "string"),
+    field("forceTLSConfig", nil, "string") },
 }
 
 --- As Go names a kind.
