@@ -12,6 +12,7 @@ local matrix = {}
 --   =    refused, and the cause is the word of the row
 --   ?    refused, and the wire cannot tell it from another fault: `certain` is false, and the word of the row is the
 --        first or the second of the candidates
+--   ??   as ?, and more than two faults look the same from here: it is one of the candidates
 --   ok   let in: the RPC was answered
 --   tls  let in by a server that speaks nothing but TLS: it answers, and not in HTTP/2 (`not_grpc`)
 --
@@ -20,7 +21,11 @@ local matrix = {}
 --                    server names: it may be under one of them or not. Where the file holds the root too, it is known.
 --   unknown_ca_sent, self_signed   gRPC core's server (grpc) names no CAs: it may trust these or others
 --   twin, revoked    no alert of their own (Node, gRPC core), one alert for all (JSSE, GnuTLS), or one error page for
---                    all (nginx): nothing in the certificate shows them
+--                    all (nginx): nothing in the certificate shows them. unknown_ca (Go, HAProxy, OpenSSL) although the
+--                    server names the issuer is likely a twin; OpenSSL sends it for a CRL that it lacks, too.
+--   twin before grpc   an unknown CA, a missing intermediate, a twin: no alert, no CA names, and a leaf alone
+--   wrong_usage      where the alert does not say it: GnuTLS shows that not every server looks at it
+--   version_1        certificate_unknown may mean anything
 --
 -- The columns:
 --   tmprl  the Temporal server (Go); host: by a name of its hostOverrides; open: without requireClientAuth
@@ -44,12 +49,22 @@ unknown_ca_sent       client_ca_unknown            =     =    ok   ?    =    =  
 self_signed           client_self_signed           =     =    ok   ?    =    =    =    =    =    =    =    =    =
 intermediate_missing  client_intermediate_missing  ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?    ?    ?
 intermediate_expired  client_intermediate_expired  =     =    ok   =    =    =    =    =    =    =    =    =    =
-twin                  client_ca_twin               =     =    ok   ?    ?    ?    =    ?    ?    =    =    =    ?
+twin                  client_ca_twin               ?     ?    ok   ??   ?    ?    =    ?    ?    ?    ?    ?    ?
 expired               client_expired               =     =    ok   =    =    =    =    =    =    =    =    =    =
 future                client_not_yet_valid         =     =    ok   =    =    =    =    =    =    =    =    =    =
-wrong_usage           client_wrong_usage           =     =    ok   =    =    =    =    =    =    =    =    =    tls
-version_1             client_version_1             ok    ok   ok   ok   ok   ok   =    ok   ok   ok   tls  tls  tls
+wrong_usage           client_wrong_usage           ?     ?    ok   ?    ?    ?    =    ?    ?    =    =    =    tls
+version_1             client_version_1             ok    ok   ok   ok   ok   ok   ?    ok   ok   ok   tls  tls  tls
 revoked               client_revoked               ok    ok   ok   ok   ?    ?    =    ?    ?    =    =    =    ?
+]]
+
+-- With the CAs that the server accepts (`accepted`), what the wire does not tell is judged here: only what differs.
+matrix.accepted = [[
+fault                 word                         tmprl host open grpc n13  n12  rust jsse ngx  hap  o13  o12  gnu
+good                  ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
+good_chain            ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
+unknown_ca_sent       client_ca_unknown            =     =    ok   =    =    =    =    =    =    =    =    =    =
+self_signed           client_self_signed           =     =    ok   =    =    =    =    =    =    =    =    =    =
+twin                  client_ca_twin               =     =    ok   =    =    =    =    =    =    =    =    =    =
 ]]
 
 -- Found before anything is sent, and so the same wherever it was to be sent.

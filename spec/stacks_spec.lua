@@ -4,6 +4,7 @@
 -- STACKS_TIMES is how often the verdict alone is run over the whole matrix (10); make test-stacks STACKS_TIMES=100.
 
 local matrix = require "spec.stacks_matrix"
+local options = require "tcpki.options"
 local party = require "spec.support.probe_party"
 local pki = require "spec.support.stacks_pki"
 local stacks = require "spec.support.stacks"
@@ -16,8 +17,11 @@ local tls_only = { openssl13 = true, openssl12 = true, gnutls = true }
 -- Whether the truth is among the first two, where nothing decides.
 local function is_among_two(result, word)
   local candidates = result.candidates or {}
-  return not result.certain and result.candidates ~= nil and result.cause == candidates[1]
-    and (candidates[1] == word or candidates[2] == word)
+  return not result.certain and (candidates[1] == word or candidates[2] == word)
+end
+
+local function is_among_candidates(result, word)
+  return not result.certain and options.has(result.candidates or {}, word)
 end
 
 -- For each mark: whether a result is what it asks for.
@@ -26,6 +30,7 @@ local holds = {
   tls = function(result) return not result.ok and result.cause == "not_grpc" and result.certain end,
   ["="] = function(result, word) return not result.ok and result.cause == word and result.certain end,
   ["?"] = function(result, word) return not result.ok and is_among_two(result, word) end,
+  ["??"] = function(result, word) return not result.ok and is_among_candidates(result, word) end,
 }
 
 local function describe_cell(cell, result)
@@ -96,6 +101,14 @@ describe("TLS stacks #stacks", function()
         assert_none(wrong)
       end)
     end
+  end)
+
+  it("are told it with more certainty where the accepted CAs are given", function()
+    local wrong = {}
+    for _, cell in ipairs(matrix.cells(matrix.accepted)) do
+      judge(wrong, cell, set:probe(cell.stack, pki.client[cell.fault], { accepted = pki.client_ca }))
+    end
+    assert_none(wrong)
   end)
 
   it("never see what is found before anything is sent", function()

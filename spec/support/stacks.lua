@@ -331,8 +331,8 @@ function methods:ask(questions)
       file("certificate", shown.certificate), file("key", shown.key),
     }, "\t")
   end
-  local command = ("GRPC_VERBOSITY=NONE '%s' '%s/test/stacks/python/ask.py' 2>'%s' <'%s'"):format(self.python, self.here,
-    self.directory:path "ask.log", self.directory:file("questions", table.concat(lines, "\n") .. "\n"))
+  local command = ("GRPC_VERBOSITY=NONE '%s' '%s/test/stacks/python/ask.py' 2>'%s' <'%s'"):format(self.python,
+    self.here, self.directory:path "ask.log", self.directory:file("questions", table.concat(lines, "\n") .. "\n"))
   local handle = assert(io.popen(command))
   for line in handle:lines() do answers[#answers + 1] = line end
   assert(handle:close() and #answers == #questions, log_of(self, "ask"))
