@@ -21,6 +21,30 @@ local function is_ipv4(text)
   return count == 4 and text:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
 end
 
+-- The groups of a part of an IPv6 address; nil where one is none. The last may be an IPv4 address, which is two.
+local function groups_of(part, is_last)
+  local count, rest = 0, part
+  if is_last and rest:find "[%d.]+%.[%d.]+$" then
+    if not is_ipv4(rest:match "[^:]*$") then return nil end
+    count, rest = 2, rest:gsub(":?[^:]*$", "")
+  end
+  if rest == "" then return count end
+  for group in (rest .. ":"):gmatch "([^:]*):" do
+    if not group:find "^%x%x?%x?%x?$" then return nil end
+    count = count + 1
+  end
+  return count
+end
+
+-- RFC 4291, 2.2; a link-local address may name its interface behind a % (RFC 4007, 11).
+local function is_ipv6(text)
+  local digits = text:gsub("%%[%w._-]+$", "")
+  local before, after = digits:match "^(.-)::(.*)$"
+  if not before then return groups_of(digits, true) == 8 end
+  local one, other = groups_of(before, false), groups_of(after, true)
+  return one ~= nil and other ~= nil and one + other <= 7
+end
+
 -- A numeric address, perhaps with a port: `192.0.2.1`, `192.0.2.1:7233`, `2001:db8::1`, `[2001:db8::1]:7233`.
 local function parse(text)
   local host, port = text, nil
@@ -31,8 +55,7 @@ local function parse(text)
     port = text:find("[%d%]]:%d+$") and where.port or nil
   end
   if is_ipv4(host) then return { text = host, ipv6 = false, port = port } end
-  if not host:find ":.*:" or not host:find "^[%x:.]+%%?[%w._-]*$" then return nil end
-  return clock.resolve(host, 0) and { text = host, ipv6 = true, port = port }
+  return is_ipv6(host) and { text = host, ipv6 = true, port = port } or nil
 end
 
 --- Whether a value is what the option `addresses` takes.
@@ -92,9 +115,12 @@ end
 
 -- This machine has no way to an address of that kind (a host without IPv6): that says nothing of the server.
 local function has_no_route(one)
-  local message = one.stage == "connect" and one.trace and one.trace.system_message or ""
-  return message:find "[Nn]etwork.*unreachable" ~= nil or message:find "[Aa]ddress not available" ~= nil
-    or message:find "Cannot assign requested address" ~= nil
+  if one.stage ~= "connect" then return false end
+  local said = one.trace and one.trace.system_message or one.grpc and one.grpc.message or ""
+  for _, text in ipairs { "[Nn]etwork.-unreachable", "[Aa]ddress not available", "Cannot assign requested address" } do
+    if said:find(text) then return true end
+  end
+  return false
 end
 
 local function leaf_of(one)
