@@ -9,17 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "channel.h"
 #include "clock.h"
 #include "compat.h"
-#include "library.h"
 
-/* A frontend's answers are a few kilobytes; more is somebody who wishes us ill. */
-enum { LARGEST_ANSWER = 1 << 20, RPC_METADATA = 4 };
-
-struct rpc_channel {
-    grpc_completion_queue *queue;
-    grpc_channel *channel;
-};
+enum { RPC_METADATA = 4 };
 
 static gpr_timespec deadline_after(double seconds) {
     double bounded = seconds < 0 ? 0 : seconds > 1e6 ? 1e6 : seconds;
@@ -27,72 +21,19 @@ static gpr_timespec deadline_after(double seconds) {
                         gpr_time_from_micros((int64_t)(bounded * 1e6), GPR_TIMESPAN));
 }
 
-static grpc_arg integer_argument(const char *key, int value) {
-    grpc_arg argument = {.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
-    return argument;
-}
-
-static grpc_arg string_argument(const char *key, const char *value) {
-    grpc_arg argument = {
-        .type = GRPC_ARG_STRING, .key = (char *)key, .value.string = (char *)value};
-    return argument;
-}
-
-static grpc_channel *create_channel(const rpc_options *options) {
-    /*
-    ** The time that a connection may take is ours to limit, and a second attempt is ours to make:
-    ** both of gRPC core's own are put beyond the end of the probe.
-    */
-    double milliseconds = options->seconds * 1000 + 60000;
-    int beyond = milliseconds < 1e9 ? (int)milliseconds : 1000000000;
-    grpc_arg arguments[] = {
-        string_argument(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, options->server_name),
-        string_argument(GRPC_ARG_DEFAULT_AUTHORITY, options->server_name),
-        integer_argument(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1),
-        integer_argument(GRPC_ARG_ENABLE_RETRIES, 0),
-        integer_argument(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
-        integer_argument(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1),
-        integer_argument(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, beyond),
-        integer_argument(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, beyond),
-        integer_argument(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, beyond),
-        integer_argument(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, LARGEST_ANSWER),
-        integer_argument(GRPC_ARG_ENABLE_CHANNELZ, 0),
-    };
-    grpc_channel_args list = {.num_args = sizeof arguments / sizeof *arguments, .args = arguments};
-    grpc_ssl_pem_key_cert_pair pair = {options->key, options->certificate};
-    grpc_channel_credentials *credentials = grpc_ssl_credentials_create_ex(
-        options->roots, options->certificate != NULL ? &pair : NULL, NULL, NULL);
-    grpc_channel *channel = grpc_channel_create(options->target, credentials, &list);
-    grpc_channel_credentials_release(credentials);
-    return channel;
-}
-
 rpc_channel *rpc_open(const rpc_options *options) {
-    rpc_channel *opened = calloc(1, sizeof *opened);
-    if (opened != NULL) {
-        library_start();
-        opened->queue = grpc_completion_queue_create_for_next(NULL);
-        opened->channel = create_channel(options);
-    }
-    return opened;
+    return channel_open(options);
 }
 
 void rpc_close(rpc_channel *channel) {
-    if (channel == NULL) {
-        return;
-    }
-    grpc_channel_destroy(channel->channel);
-    grpc_completion_queue_shutdown(channel->queue);
-    while (grpc_completion_queue_next(channel->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL)
-               .type != GRPC_QUEUE_SHUTDOWN) {}
-    grpc_completion_queue_destroy(channel->queue);
-    free(channel);
+    channel_close(channel);
 }
 
 rpc_state rpc_wait(rpc_channel *channel, double seconds) {
     gpr_timespec deadline = deadline_after(seconds);
     for (;;) {
-        grpc_connectivity_state state = grpc_channel_check_connectivity_state(channel->channel, 1);
+        grpc_connectivity_state state =
+            grpc_channel_check_connectivity_state(channel_of(channel), 1);
         if (state == GRPC_CHANNEL_READY) {
             return RPC_READY;
         }
@@ -100,10 +41,10 @@ rpc_state rpc_wait(rpc_channel *channel, double seconds) {
             return RPC_FAILED;
         }
         /* A watch ends by its deadline at the latest, so the queue is empty when this returns. */
-        grpc_channel_watch_connectivity_state(channel->channel, state, deadline, channel->queue,
-                                              channel);
-        grpc_event event =
-            grpc_completion_queue_next(channel->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        grpc_channel_watch_connectivity_state(channel_of(channel), state, deadline,
+                                              channel_queue(channel), channel);
+        grpc_event event = grpc_completion_queue_next(channel_queue(channel),
+                                                      gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (!event.success) {
             return RPC_CONNECTING;
         }
@@ -181,15 +122,28 @@ static bool describe_peer(rpc_reply *reply, grpc_call *call) {
 */
 static bool is_of_transport(const char *message) {
     static const char *const texts[] = {
-        "Deadline Exceeded",    "Received http2 header with status",
-        "Received RST_STREAM",  "GOAWAY",
-        "Stream removed",       "Stream refused",
-        "Transport closed",     "Transport destroyed",
-        "Socket closed",        "FD shutdown",
-        "Endpoint read failed", "endpoint shutdown",
-        "Connection reset",     "Broken pipe",
-        "Failed parsing HTTP",  "keepalive",
-        "ping timeout",         "No status received",
+        "Deadline Exceeded",
+        "Received http2 header with status",
+        "Received RST_STREAM",
+        "GOAWAY",
+        "Stream removed",
+        "Stream refused",
+        "Transport closed",
+        "Transport destroyed",
+        "Socket closed",
+        "FD shutdown",
+        "Endpoint read failed",
+        "endpoint shutdown",
+        "Connection reset",
+        "Broken pipe",
+        "Failed parsing HTTP",
+        "keepalive",
+        "ping timeout",
+        "No status received",
+        "metadata size exceeds",
+        "overflows local window",
+        "overflows current window",
+        "larger than max",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         if (strstr(message, texts[i]) != NULL) {
@@ -264,11 +218,12 @@ bool rpc_call(rpc_channel *channel, const char *method, const void *request, siz
 
     double start = clock_now();
     grpc_call *call = grpc_channel_create_call(
-        channel->channel, NULL, GRPC_PROPAGATE_DEFAULTS, channel->queue,
+        channel_of(channel), NULL, GRPC_PROPAGATE_DEFAULTS, channel_queue(channel),
         grpc_slice_from_static_string(method), NULL, deadline_after(seconds), NULL);
     if (grpc_call_start_batch(call, operations, 6, call, NULL) == GRPC_CALL_OK) {
-        /* Ends by the deadline of the call. */
-        (void)grpc_completion_queue_next(channel->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
+        /* Ends by the deadline of the call, or when the channel's guard cuts the connection. */
+        (void)grpc_completion_queue_next(channel_queue(channel),
+                                         gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     } else {
         message = grpc_slice_from_static_string("gRPC core cannot send these headers");
     }
