@@ -42,7 +42,6 @@ local function advise_modes(state)
   if mode and mode & 63 ~= 0 then
     state.add("key_inline", { place = inline, file = state.path, mode = ("%04o"):format(mode) })
   end
-  return tls
 end
 
 -- How long before its end a certificate is worth a word: the server's own window, where it has one.

@@ -40,8 +40,8 @@ local function add(state, code, values)
   local rule = rules.by_code[code]
   local view = values.view
   local finding = {
-    code = code, severity = values.severity or rule.severity, source = rule.source, message = fill(rule.message, values),
-    hint = fill(rule.hint, values), place = values.place or view and view.place,
+    code = code, severity = values.severity or rule.severity, source = rule.source,
+    message = fill(rule.message, values), hint = fill(rule.hint, values), place = values.place or view and view.place,
   }
   if view then
     finding.subject, finding.serial = view.text, view.certificate:serial()
@@ -272,7 +272,7 @@ local function check_tree(state, node, more)
     for _, problem in ipairs(validate.tls(tls)) do
       state.add(problem.code, problem)
     end
-    if is_empty(tls) then
+    if is_empty { tls.internode, tls.frontend, tls.systemWorker, tls.remoteClusters } then
       state.add("no_tls", {})
       return
     elseif state.report.ok then

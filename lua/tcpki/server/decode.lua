@@ -3,6 +3,7 @@
 -- @module tcpki.server.decode
 -- @local
 
+local base64 = require "tcpki.pem.base64"
 local duration = require "tcpki.server.duration"
 local fields = require "tcpki.server.fields"
 
@@ -10,6 +11,8 @@ local fields = require "tcpki.server.fields"
 local MERGES = 1000
 
 local PREFIX = "tag:yaml.org,2002:"
+-- What !!binary holds.
+local BINARY = { blanks = "[\r\n]", padding = "required" }
 
 local nulls = { [""] = true, ["~"] = true, null = true, Null = true, NULL = true }
 local bools = {
@@ -83,7 +86,7 @@ local function scalar(state, node, kind)
   elseif node.kind == "scalar" then
     local text = node.value
     if kind == "string" then
-      return text
+      return tag == "!!binary" and base64.decode(BINARY, text) or text
     elseif kind == "bool" then
       if tag == "!!bool" then
         return bools[text]

@@ -1,5 +1,5 @@
 --- What the server refuses in its configuration before it looks at a file (validateRootTLS in
--- common/rpc/encryption/tls_factory.go), in its order and with its words. Remote clusters it does not look at.
+-- common/rpc/encryption/tls_factory.go), in its order and with its words.
 -- @module tcpki.server.validate
 -- @local
 
@@ -70,6 +70,23 @@ local function check_worker(add, worker)
   check_client(add, "systemWorker.client", worker.client)
 end
 
+-- Nobody looks at these before they are loaded, and then the words are others (localStoreCertProvider).
+local function check_remote(add, place, group)
+  if not (#group.client.rootCaFiles > 0 or #group.client.rootCaData > 0 or group.client.forceTLS) then
+    return
+  end
+  for _, row in ipairs {
+    { "server", "certFile", "certData", "only one of certFile or certData properties should be spcified" },
+    { "server", "clientCaFiles", "clientCaData", "cannot specify both clientCAFiles and clientCAData properties" },
+    { "client", "rootCaFiles", "rootCaData", "cannot specify both rootCAFiles and rootCAData properties" },
+  } do
+    local section = group[row[1]]
+    if #section[row[2]] > 0 and #section[row[3]] > 0 then
+      add("file_and_data", ("%s.%s.%s"):format(place, row[1], row[2]), row[4], { name = row[2], other = row[3] })
+    end
+  end
+end
+
 -- time.NewTicker does not take a negative interval, and nobody asks before.
 local function check_intervals(add, tls)
   for _, row in ipairs { { "refreshInterval", tls.refreshInterval },
@@ -94,6 +111,9 @@ local function validate(tls)
   check_group(add, "frontend", tls.frontend)
   check_worker(add, tls.systemWorker)
   check_intervals(add, tls)
+  for _, name in ipairs(names_of(tls.remoteClusters)) do
+    check_remote(add, "remoteClusters." .. name, tls.remoteClusters[name])
+  end
   return problems
 end
 

@@ -169,9 +169,11 @@ for word in ("true false yes no on off y n null"):gmatch "%a+" do
   reserved[word] = true
 end
 
--- Whether a text can stand without quotes for every reader. lyaml quotes what this gives back changed.
+-- Whether a text can stand without quotes for every reader: words, paths, base64, durations. lyaml quotes what this
+-- gives back changed.
 local function plain(text)
-  if text:find "^%.?%.?[%a/][%w_./-]*$" and not reserved[text:lower()] and not text:find "^%.%a+$" then
+  if text:find "^%.?%.?[%a/][%w_./+=-]*$" and not reserved[text:lower()] and not text:find "^%.%a+$"
+    or text:find "^%d[%dhms]*[hms]$" then
     return text
   end
 end
