@@ -332,7 +332,8 @@ describe("a failure that users reported:", function()
     local text = pki.good.chain:pem()
     local mangled = {
       cut = text:sub(1, #text // 2), flat = text:gsub("\n", " "), bare = text:gsub("%-%-%-%-%-.-%-%-%-%-%-\n", ""),
-      quoted = '"' .. text .. '"', indented = "    " .. text:gsub("\n", "\n    "), dashes = text:gsub("%-%-", "\u{2014}"),
+      quoted = '"' .. text .. '"', indented = "    " .. text:gsub("\n", "\n    "),
+      dashes = text:gsub("%-%-", "\u{2014}"),
     }
     for name, given in pairs(mangled) do
       local result = surely("bad_pem", run(silent:address(), pki.good, { certificate = given }))
@@ -400,7 +401,7 @@ describe("a failure that users reported:", function()
       local result = run(server:address(), pki.good, { server_ca = issuing.certificate })
       assert.is_true(result.ok, tostring(result)) -- gRPC core and Go are content
       local warned
-      for _, warning in ipairs(result.warnings) do warned = warned or warning.word == "server_ca_intermediate" end
+      for _, warning in ipairs(result.warnings) do warned = warned or warning.word == "roots_are_intermediates" end
       assert.is_true(warned, tostring(result))
       -- a verifier that goes to the root, as Node's and rustls's of that time
       local roots = assert(tcpki.bundle.new { issuing.certificate })
@@ -527,5 +528,112 @@ describe("a failure that users reported:", function()
       certificate = pki.server.chain, key = pki.server.key, cloud = { ["payments.a1b2c"] = { accepted = key } },
     }
     assert.equal("file_holds_key", expect.fault("file_holds_key", server, fault).code)
+  end)
+end)
+
+-- ---- the same word, each time ----
+
+local repeats = tonumber(os.getenv "TCPKI_REPEATS") or 20
+
+local function always(what, check, probe_once)
+  for attempt = 1, repeats do
+    local fine, message = pcall(check, probe_once())
+    assert.is_true(fine, ("%s, attempt %d: %s"):format(what, attempt, tostring(message)))
+  end
+end
+
+-- The refusals that come most often: the leaf, its options, the word, and whether the wire shows that it is so.
+local function refusals()
+  local issuing = assert(pki.client_ca:subordinate { subject = { CN = "Acme Issuing CA 2" }, days = 40 })
+  local leaf = client(issuing)
+  local alone = { certificate = leaf.certificate, chain = leaf.certificate, key = leaf.key }
+  return {
+    { "no certificate", nil, nil, surely, "no_client_certificate" },
+    { "an unknown CA", pki.stranger, nil, is, "client_ca_unknown" },
+    { "an expired certificate", pki.expired, nil, surely, "client_expired" },
+    { "one that is not valid yet", pki.future, nil, surely, "client_not_yet_valid" },
+    { "one of a server", pki.wrong_usage, nil, is, "client_wrong_usage" },
+    { "one without its intermediate", alone, nil, may_be, "client_intermediate_missing" },
+    { "a CA of the same name", pki.twin, nil, may_be, "client_ca_twin" },
+    { "a server of another CA", pki.good, { server_ca = pki.other_ca.certificate }, is, "server_ca_untrusted" },
+    { "one's own CA for the server", pki.good, { server_ca = pki.client_ca.certificate }, surely,
+      "client_ca_as_server_root" },
+    { "another server name", pki.good, { server_name = "frontend.example" }, surely, "server_name_mismatch" },
+  }
+end
+
+describe("the word for a refusal is the same 20 times of 20", function()
+  -- s_server says nothing of its own after TLS: whether it bears the right name is found out in silence, and slowly.
+  local function each_refusal(where, without)
+    for _, case in ipairs(refusals()) do
+      local what, leaf, more, check, word = table.unpack(case, 1, 5)
+      local first
+      always(what, function(result)
+        if not result then return end
+        check(word, result)
+        first = first or result.cause
+        assert.equal(first, result.cause)
+      end, function() return word ~= without and run(where, leaf, more) end)
+    end
+  end
+
+  it("where the server gives no reason (gRPC core)", function()
+    local server <close> = frontend()
+    each_refusal(server:address())
+  end)
+
+  for _, version in ipairs { "-tls1_3", "-tls1_2" } do
+    it("where it sends an alert (OpenSSL, " .. version .. ")", function()
+      local server <close> = party.s_server(pki.server, pki.client_ca, version)
+      each_refusal(server.address, "server_name_mismatch")
+    end)
+  end
+end)
+
+describe("the failures that users reported, at a real Temporal server #server", function()
+  local temporal
+
+  setup(function()
+    temporal = assert(require("spec.support.server").start { client_ca = pki.client_ca.certificate:pem() })
+  end)
+
+  teardown(function()
+    if temporal then temporal:remove() end
+  end)
+
+  it("have their names, the same 20 times of 20", function()
+    for _, case in ipairs(refusals()) do
+      local what, leaf, more, check, word = table.unpack(case, 1, 5)
+      local all = { certificate = leaf and leaf.chain:pem() or false, key = leaf and leaf.key:pem() or false }
+      for name, value in pairs(more or {}) do all[name] = value end
+      always(what, function(result) check(word, result) end, function() return temporal:probe(all) end)
+    end
+  end)
+
+  it("are not there with the certificate that it accepts", function()
+    for _ = 1, repeats do
+      local result = temporal:probe { certificate = pki.good.chain:pem(), key = pki.good.key:pem() }
+      assert.is_true(result.ok, tostring(result))
+    end
+  end)
+
+  it("include 24, which it answers with bad_certificate, and 8, 11 and 12, which are of the client", function()
+    local function ask(leaf, more)
+      local all = { certificate = leaf.chain:pem(), key = leaf.key:pem() }
+      for name, value in pairs(more or {}) do all[name] = value end
+      return temporal:probe(all)
+    end
+    is("client_wrong_usage", ask(pki.wrong_usage), { "alert 42, bad_certificate", "clientAuth" })
+    is("server_ca_untrusted", ask(pki.good, { server_ca = false }), { "Pass that CA as server_ca" })
+    surely("server_name_mismatch", ask(pki.good, { server_name = "temporal" }), { "it bears localhost, 127.0.0.1" })
+    surely("client_ca_as_server_root", ask(pki.good, { server_ca = pki.client_ca.certificate }))
+    surely("namespace_not_found", ask(pki.good, { namespace = "default" }), { "default" })
+  end)
+
+  it("include 14 the other way round: TLS to a frontend without it", function()
+    local plain <close> = assert(require("spec.support.server").start { plaintext = true })
+    finally(function() plain:remove() end)
+    local result = may_be("plaintext_server", plain:probe())
+    assert.is_false(result.authenticated)
   end)
 end)
