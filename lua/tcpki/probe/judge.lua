@@ -26,6 +26,8 @@ local tls_alerts = {
   [70] = "tls_version", [112] = "sni_refused", [120] = "no_h2",
 }
 
+local may_mean = { [40] = "tls_version", [49] = "sni_refused" }
+
 -- The alerts with which servers refuse certificates (BoringSSL's and Chromium's set, and the two
 -- that rustls and GnuTLS add), and handshake_failure of TLS 1.2 when none was sent.
 local refusals = {
@@ -41,8 +43,24 @@ local function of_alert(context, trace)
   elseif tls_alerts[alert] then
     return tls_alerts[alert], {}
   end
-  return "tls_failed", { stage = trace.stage,
+  -- Before the server has said anything: GnuTLS has one alert for a version and for a cipher that it does not speak,
+  -- and rustls one of its own for a name.
+  local before = trace.stage == "tls" and not trace.chain and may_mean[alert]
+  return before or "tls_failed", { stage = trace.stage, certain = not before,
+    candidates = before and { before, "tls_failed" } or nil,
     detail = ("the server sent alert %d, %s"):format(alert, words.alert[alert]) }
+end
+
+-- SSL_R_CA_KEY_TOO_SMALL, SSL_R_CA_MD_TOO_WEAK, SSL_R_EE_KEY_TOO_SMALL: of what we were to send.
+local is_weak = { [397] = true, [398] = true, [399] = true }
+
+local function of_weak(context, trace)
+  local about = { stage = "input", detail = trace.openssl, evidence = "OpenSSL refuses to send it." }
+  about.findings = context.findings
+  for _, finding in ipairs(about.findings or {}) do
+    if finding.word == "client_weak_signature" then about.finding = finding end
+  end
+  return "client_weak_signature", about
 end
 
 local function of_broken(context, trace)
@@ -50,6 +68,7 @@ local function of_broken(context, trace)
   if word then return word, about end
   local reason = (trace.openssl_code or 0) & 0x7FFFFF
   if reason == 258 then return "tls_version", {} end -- SSL_R_UNSUPPORTED_PROTOCOL
+  if is_weak[reason] then return of_weak(context, trace) end
   return "tls_failed", { detail = trace.openssl or "no reason given" }
 end
 
@@ -67,17 +86,18 @@ local function of_closed(context, trace)
   local word = trace.ended == "reset" and not trace.first_bytes and "reset" or "closed_at_once"
   if server.is_link(context.server_name) then
     return "sni_refused", { certain = false, candidates = { "sni_refused", word } }
+  elseif word == "reset" then
+    return word, { stage = "tls" }
   end
-  return word, word == "reset" and { stage = "tls" } or {}
+  -- What closes may speak no TLS, or serve nobody by this name: Node does that.
+  return word, { certain = false, candidates = { word, "sni_refused" } }
 end
 
 local ends = {}
 
-ends["local"] = function(_, trace)
-  local detail = trace.openssl or "no reason given"
-  local weak = detail:find "too weak" or detail:find "too small"
-  return weak and "client_weak_signature" or "tls_failed",
-    { stage = "input", detail = detail, evidence = "OpenSSL refuses to send it." }
+ends["local"] = function(context, trace)
+  if is_weak[(trace.openssl_code or 0) & 0x7FFFFF] then return of_weak(context, trace) end
+  return "tls_failed", { stage = "input", detail = trace.openssl or "no reason given" }
 end
 
 function ends.unreached(_, trace) return of_unreached(trace) end

@@ -1,47 +1,17 @@
 --- Why a server refused our certificate: its alert, or its silence, matched to the findings about the certificate.
 --
--- Most stacks send the same alert for several faults, or none at all (stacks.md). What an alert may mean stands in one
--- table; a finding that it may mean is the cause. Where there is none, what nobody can see from here is left: a CA of
--- the same name with another key, a revocation, a clock that is wrong.
+-- Most stacks send the same alert for several faults, or none at all. What an alert may mean stands in
+-- `tcpki.probe.stacks`; a finding that it may mean is the cause. Where there is none, what nobody can see from here is
+-- left: a CA of the same name with another key, a revocation, a clock that is wrong.
 -- @module tcpki.probe.judge.refusal
 -- @local
 
 local findings = require "tcpki.probe.findings"
+local path = require "tcpki.probe.path"
+local stacks = require "tcpki.probe.stacks"
 local words = require "tcpki.probe.words"
 
 local refusal = {}
-
--- ---- what an alert may mean ----
-
--- Per alert: `means`, the words that it may stand for, and whether each of them is settled by the alert (true) or also
--- takes that no other finding fits (false); `otherwise`, the candidates where there is no finding.
-local alerts = {
-  [42] = { -- bad_certificate: Go for a usage; OpenSSL for "not yet valid" and SHA-1; JSSE for no certificate
-    means = { client_wrong_usage = false, client_not_yet_valid = true, client_weak_signature = false,
-      client_ca_unknown = false, client_self_signed = false, client_intermediate_missing = false,
-      client_ca_twin = false, client_expired = false, client_intermediate_expired = false },
-    otherwise = { "client_refused", "client_wrong_usage", "client_ca_twin", "client_revoked" },
-  },
-  [43] = { -- unsupported_certificate: OpenSSL and rustls for a usage
-    means = { client_wrong_usage = true },
-    otherwise = { "client_wrong_usage", "client_version_1" },
-  },
-  [44] = { means = { client_revoked = true }, otherwise = { "client_revoked" }, is_named = true },
-  [45] = { -- certificate_expired: Go also for "not yet valid"
-    means = { client_expired = true, client_not_yet_valid = true, client_intermediate_expired = true },
-  },
-  [48] = { -- unknown_ca: Go also for SHA-1
-    means = { client_self_signed = true, client_intermediate_missing = true, client_ca_unknown = true,
-      client_ca_twin = true, client_weak_signature = false },
-  },
-  [51] = { -- decrypt_error: rustls and OpenSSL, a signature that does not fit; rustls also one that it does not know
-    means = { client_ca_twin = true, client_weak_signature = true },
-    otherwise = { "client_ca_twin" }, is_named = true,
-  },
-}
-
--- The alerts of JSSE (46), GnuTLS (49) and of others stand for anything, as does no alert.
-local anything = setmetatable({}, { __index = function() return false end })
 
 -- ---- without a finding ----
 
@@ -98,26 +68,47 @@ local function not_loaded(found, trace)
   }
 end
 
+-- The server names the issuer, and does not know who made the signature: another key. It could only be that it holds an
+-- intermediate without the root above it, which OpenSSL asks for.
+local function of_listed_issuer(found)
+  local way = found.way
+  local is_root = way.is_whole or way.is_root_below or not path.sounds_intermediate(way.missing)
+  return "client_ca_twin", { certain = is_root, candidates = not is_root and { "client_ca_twin", "client_ca_unknown" }
+    or nil }
+end
+
+-- Alerts that say something where no finding does.
+local telling = {}
+
+telling[43] = function()
+  return "client_wrong_usage", { certain = false, candidates = { "client_wrong_usage", "client_version_1" } }
+end
+
+telling[44] = function() return "client_revoked", {} end
+
+telling[45] = function(context)
+  local candidates = of_clock(context)
+  return candidates[1], { certain = false, candidates = candidates }
+end
+
+telling[48] = function(_, found, trace)
+  if trace and trace.issuer_listed then return of_listed_issuer(found) end
+  local candidates = add(of_issuer(found), "client_ca_twin")
+  return candidates[1], { certain = false, candidates = candidates }
+end
+
+telling[51] = function() return "client_ca_twin", {} end
+
+-- It was sent, or withheld because no algorithm of the request fits its key.
+telling[116] = function()
+  return "no_client_certificate", { certain = false, candidates = { "no_client_certificate", "client_refused" } }
+end
+
 local function of_nothing(context, found, trace, alert)
   local word, about = not_loaded(found, trace)
   if word then return word, about end
-  if alert == 45 then
-    local candidates = of_clock(context)
-    return candidates[1], { certain = false, candidates = candidates }
-  elseif alert == 48 then
-    local candidates = trace and trace.issuer_listed and { "client_ca_twin", "client_ca_unknown" }
-      or add(of_issuer(found), "client_ca_twin")
-    return candidates[1], { certain = false, candidates = candidates }
-  elseif alert == 116 then -- it was sent, or withheld because no algorithm of the request fits its key
-    return "no_client_certificate", { certain = false, candidates = { "no_client_certificate", "client_refused" } }
-  end
-  local row = alerts[alert]
-  if row and row.is_named then return row.otherwise[1], {} end
-  if row and row.otherwise[1] ~= "client_refused" then
-    return row.otherwise[1], { certain = false, candidates = row.otherwise }
-  end
-  local candidates = add(hidden(found, trace), "client_refused")
-  return "client_refused", { certain = false, candidates = candidates }
+  if telling[alert] then return telling[alert](context, found, trace) end
+  return "client_refused", { certain = false, candidates = add(hidden(found, trace), "client_refused") }
 end
 
 -- ---- with findings ----
@@ -187,9 +178,8 @@ function refusal.judge(context, trace, alert, evidence)
   if #context.certificates == 0 then
     word, about = "no_client_certificate", {}
   else
-    local row = alerts[alert]
-    local fitting, is_settled = fitting_of(found, row and row.means or anything)
-    if #fitting > 0 and alert ~= 116 then
+    local fitting, is_settled = fitting_of(found, stacks.means(trace, alert))
+    if #fitting > 0 then
       word, about = of_findings(fitting, is_settled, found, trace)
     else
       word, about = of_nothing(context, found, trace, alert)
