@@ -6,6 +6,7 @@ local address = require "tcpki.probe.address"
 local clock = require "tcpki.probe.core"
 local result = require "tcpki.probe.result"
 local together = require "tcpki.probe.together"
+local warnings = require "tcpki.probe.warnings"
 
 local addresses = {}
 
@@ -148,6 +149,7 @@ local function gather(list, task)
   all.differs, all.no_route = nil, nil
   -- The times of the whole; those of each are its own.
   all.timings = result.copy(chosen.timings)
+  warnings.add_addresses(all)
   return result.finish(all, task)
 end
 

@@ -90,6 +90,16 @@ end
 
 local refusals = { alert = true, closed = true, reset = true }
 
+-- A proxy that asks for a certificate and wants none to fail in TLS refuses in HTTP: nginx with 400.
+local http_refusals = { [400] = true, [401] = true, [403] = true, [495] = true, [496] = true }
+
+local function is_refused_in_http(probed)
+  local http = probed.trace and probed.trace.http
+  local said = probed.grpc and probed.grpc.message or ""
+  local status = http and http.status or said:match "http2 header with status: (%d+)"
+  return http_refusals[math.tointeger(tonumber(status))] or false
+end
+
 --- What became of a client.
 -- @tparam table probed the result of its probe
 -- @tparam[opt] table main that of the true certificate, beside it: what is denied to both is no refusal of one
@@ -98,6 +108,7 @@ function control.outcome(probed, main)
   if probed.authenticated then
     return NEVER[probed.grpc.code] and not (main and NEVER[main.grpc.code]) and "refused" or "let_in"
   end
+  if is_refused_in_http(probed) then return "refused" end
   local trace = probed.trace
   if trace and (trace.stage == "tls" or trace.stage == "settings") and refusals[trace.ended] then return "refused" end
   if probed.cause == "no_client_certificate" or probed.cause:find "^client_" then return "refused" end
