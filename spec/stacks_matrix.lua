@@ -22,10 +22,8 @@ local matrix = {}
 --   unknown_ca_sent, self_signed   gRPC core's server (grpc) names no CAs: it may trust these or others
 --   twin, revoked    no alert of their own (Node, gRPC core), one alert for all (JSSE, GnuTLS), or one error page for
 --                    all (nginx): nothing in the certificate shows them. unknown_ca (Go, HAProxy, OpenSSL) although the
---                    server names the issuer is likely a twin; OpenSSL sends it for a CRL that it lacks, too.
+--                    server names the issuer is likely a twin; OpenSSL sends it for a CRL that it lacks, too
 --   twin before grpc   an unknown CA, a missing intermediate, a twin: no alert, no CA names, and a leaf alone
---   wrong_usage      where the alert does not say it: GnuTLS shows that not every server looks at it
---   version_1        certificate_unknown may mean anything
 --
 -- The columns:
 --   tmprl  the Temporal server (Go); host: by a name of its hostOverrides; open: without requireClientAuth
@@ -52,8 +50,8 @@ intermediate_expired  client_intermediate_expired  =     =    ok   =    =    =  
 twin                  client_ca_twin               ?     ?    ok   ??   ?    ?    =    ?    ?    ?    ?    ?    ?
 expired               client_expired               =     =    ok   =    =    =    =    =    =    =    =    =    =
 future                client_not_yet_valid         =     =    ok   =    =    =    =    =    =    =    =    =    =
-wrong_usage           client_wrong_usage           ?     ?    ok   ?    ?    ?    =    ?    ?    =    =    =    tls
-version_1             client_version_1             ok    ok   ok   ok   ok   ok   ?    ok   ok   ok   tls  tls  tls
+wrong_usage           client_wrong_usage           =     =    ok   =    =    =    =    =    =    =    =    =    tls
+version_1             client_version_1             ok    ok   ok   ok   ok   ok   =    ok   ok   ok   tls  tls  tls
 revoked               client_revoked               ok    ok   ok   ok   ?    ?    =    ?    ?    =    =    =    ?
 ]]
 
@@ -152,6 +150,7 @@ gnutls_sni          sni_refused       =
 haproxy_sni         sni_refused       =
 rustls_sni          sni_refused       ?    access_denied
 node_sni            sni_refused       ?    closes, without an alert
+openssl_no_crl      client_refused    ??   unknown_ca: it is to check for revocation, and lacks the list
 ]]
 
 -- ---- servers that are none: spec/support/probe_party.lua ----

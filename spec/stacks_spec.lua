@@ -171,17 +171,18 @@ describe("TLS stacks #stacks", function()
     assert_none(wrong)
   end)
 
-  it("are told the same word of a refusal 20 times of 20, where one is the real Temporal server", function()
+  it("are told the same word of a refusal 20 times of 20", function()
     local wrong = {}
     for _, cell in ipairs(client_cells) do
-      if cell.stack == "temporal" and holds[cell.mark] ~= holds.ok then
+      if cell.mark ~= "ok" and cell.mark ~= "tls" then
         local first
         for attempt = 1, 20 do
           local result = set:probe(cell.stack, pki.client[cell.fault])
-          first = first or result.cause
-          judge(wrong, cell, result)
-          if result.cause ~= first then
-            wrong[#wrong + 1] = ("%s, attempt %d: %s, and %s before"):format(cell.fault, attempt, result.cause, first)
+          local said = ("%s %s"):format(result.cause, table.concat(result.candidates or {}, ","))
+          first = first or said
+          if said ~= first then
+            wrong[#wrong + 1] = ("%s before %s, attempt %d: %s, and %s before"):format(cell.fault, cell.stack, attempt,
+              said, first)
           end
         end
       end

@@ -106,13 +106,14 @@ local s_servers = {
   openssl13 = "-tls1_3 -alpn h2",
   openssl12 = "-tls1_2 -alpn h2",
   openssl_no_alpn = "",
+  openssl_no_crl = "-alpn h2",
   openssl_http1 = "-alpn http/1.1",
   openssl_tls11 = "-tls1_1 -alpn h2 -cipher DEFAULT@SECLEVEL=0",
   openssl_sni = "-alpn h2 -servername nobody.test -servername_fatal -cert2 server.pem -key2 server.key",
 }
 
 local s_server = "openssl s_server -accept 127.0.0.1:0 -cert server.pem -cert_chain server.pem -key server.key -rev "
-  .. "-Verify 5 -verify_return_error -CAfile trust.pem -crl_check "
+  .. "-Verify 5 -verify_return_error -crl_check "
 
 local gnutls = {
   gnutls = "--alpn h2",
@@ -127,7 +128,8 @@ local gnutls_serv = "gnutls-serv --port %s --x509cafile client-ca.pem --x509crlf
 
 local function start_tls_only(self)
   for _, name in ipairs(sorted(s_servers)) do
-    keep(self, name, "env OPENSSL_CONF=/dev/null " .. s_server .. s_servers[name])
+    local trust = name == "openssl_no_crl" and "client-ca" or "trust"
+    keep(self, name, ("env OPENSSL_CONF=/dev/null %s -CAfile %s.pem %s"):format(s_server, trust, s_servers[name]))
   end
   local ports = server.free_ports(#sorted(gnutls))
   for i, name in ipairs(sorted(gnutls)) do
