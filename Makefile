@@ -183,7 +183,7 @@ test-readers:  ## what real readers make of mangled PEM, beside our verdicts (AL
 test-producers:  ## certificates of other makers before us, and ours before linters and verifiers
 	$(call need,build probe test producers)
 	$(AGAIN) build
-	@for counterpart in keyvault zlint pkilint step forge go; do tools/counterparts $$counterpart >/dev/null || exit 1; done
+	@for counterpart in keyvault zlint pkilint step forge go certstrap; do tools/counterparts $$counterpart >/dev/null || exit 1; done
 	$(BUSTED) --run=producers
 
 test-stacks:  ## the diagnosis before servers of every TLS stack (STACKS_TIMES: rounds of the verdict)

@@ -11,6 +11,7 @@ local rooms = {
   authority = "tcpki.authority",
   bundle = "tcpki.bundle",
   certificate = "tcpki.certificate",
+  certstrap = "tcpki.certstrap",
   chain = "tcpki.chain",
   cloud = "tcpki.cloud",
   crl = "tcpki.crl",

@@ -8,6 +8,8 @@
 //	certstrap sign DEPOT NAME CA [PASSPHRASE]             sign
 //	certstrap intermediate DEPOT NAME CA [PASSPHRASE]     sign --intermediate
 //	certstrap revoke DEPOT NAME CA [PASSPHRASE]           revoke
+//	certstrap expiry FILE                                 a line of numbers each: now, years, months, days, hours,
+//	                                                      minutes, seconds; the end of such a lifetime
 package main
 
 import (
@@ -32,6 +34,8 @@ func run() error {
 	name := argument(3)
 	twoYears := time.Now().AddDate(2, 0, 0)
 	switch os.Args[1] {
+	case "expiry":
+		return printExpiry(d.directory)
 	case "make":
 		return makeGolden(d.directory)
 	case "read":

@@ -1,0 +1,145 @@
+--- The CAs of a depot, taken up as authorities.
+-- @module tcpki.certstrap.authorities
+-- @local
+
+local authority = require "tcpki.authority"
+local fault = require "tcpki.fault"
+local store = require "tcpki.certstrap.store"
+
+local authorities = {}
+
+--- @tparam certificate certificate
+-- @treturn boolean
+function authorities.is_one(certificate)
+  local constraints = certificate:basic_constraints()
+  return constraints ~= nil and constraints.ca == true
+end
+
+--- All certificates of CAs, by the stems of their files.
+-- @tparam depot depot
+-- @treturn[1] {{stem=,certificate=,key=},…} sorted; `key`: whether there is a file for it
+-- @treturn[2] nil
+-- @treturn[2] fault
+function authorities.all(depot)
+  local found, stems = store.scan(depot.directory)
+  if not found then
+    return nil, stems
+  end
+  local list = {}
+  for _, stem in ipairs(stems) do
+    if found[stem].crt then
+      -- What is damaged issues nothing; `verify` names it.
+      local certificate = store.read(depot, stem, "crt")
+      if certificate and authorities.is_one(certificate) then
+        list[#list + 1] = { stem = stem, certificate = certificate, key = found[stem].key ~= nil }
+      end
+    end
+  end
+  return list
+end
+
+--- The issuer of a certificate: a CA of the depot that signed it.
+-- @tparam {{stem=,certificate=},…} all
+-- @tparam certificate certificate
+-- @treturn ?table of `all`
+function authorities.issuer_of(all, certificate)
+  for _, one in ipairs(all) do
+    if certificate:issued_by(one.certificate) then
+      return one
+    end
+  end
+end
+
+-- The only CA that has a key.
+local function only(depot, all)
+  local with_keys, listed = {}, {}
+  for _, one in ipairs(all) do
+    if one.key then
+      with_keys[#with_keys + 1] = one
+      listed[#listed + 1] = one.stem
+    end
+  end
+  if #with_keys == 1 then
+    return with_keys[1]
+  end
+  return fault.fail {
+    code = #with_keys == 0 and "not_found" or "several", path = depot.directory,
+    message = #with_keys == 0 and "there is no CA with its key in the depot"
+      or "there are several CAs in the depot: " .. table.concat(listed, ", "),
+    hint = #with_keys == 0 and "make one: depot:init { common_name = … }" or "say which one: ca = …",
+  }
+end
+
+local function named(depot, all, name)
+  local stem, err = store.find(depot, name, "crt")
+  if not stem then
+    return nil, err
+  end
+  for _, one in ipairs(all) do
+    if one.stem == stem then
+      return one
+    end
+  end
+  local certificate
+  certificate, err = store.read(depot, stem, "crt")
+  if not certificate then
+    return nil, err
+  end
+  return { stem = stem, certificate = certificate }
+end
+
+--- Which CA is meant.
+-- @tparam depot depot
+-- @tparam {{stem=,certificate=},…} all
+-- @tparam ?string name without it, the only one there is
+-- @treturn[1] table of `all`
+-- @treturn[2] nil
+-- @treturn[2] fault `not_found`, `several`
+function authorities.choose(depot, all, name)
+  if name then
+    return named(depot, all, name)
+  end
+  return only(depot, all)
+end
+
+-- certstrap adds one entry each time that a certificate is revoked.
+local function without_repeats(entries)
+  local list, seen = {}, {}
+  for _, entry in ipairs(entries) do
+    if not seen[entry.serial] then
+      seen[entry.serial] = true
+      list[#list + 1] = entry
+    end
+  end
+  return list
+end
+
+--- Takes up a CA with its key and, where they are asked for, its revocations.
+-- @tparam depot depot
+-- @tparam {{stem=,certificate=},…} all
+-- @tparam table one of them
+-- @tparam table passphrase the options of its passphrase
+-- @tparam[opt] crl crl its last one
+-- @treturn[1] authority
+-- @treturn[2] nil
+-- @treturn[2] fault `not_an_authority`, `bad_passphrase`, `key_mismatch`, …
+function authorities.load(depot, all, one, passphrase, crl)
+  local key, err = store.read_key(depot, one.stem, passphrase)
+  if not key then
+    return nil, err
+  end
+  local heap = {}
+  for i, other in ipairs(all) do
+    heap[i] = other.certificate
+  end
+  local loaded
+  loaded, err = authority.load(one.certificate, key, { chain = heap, crl = crl })
+  if not loaded then
+    err.path = err.path or store.path(depot, one.stem, crl and err.code == "bad_signature" and "crl" or "crt")
+    return nil, err
+  end
+  loaded.revocations = without_repeats(loaded.revocations)
+  return loaded
+end
+
+return authorities
