@@ -228,8 +228,9 @@ describe("a rotation of the Temporal server #server", function()
     -- twice its refreshInterval, which is a second
     made = check("overlap", 3)
     assert.equal("rotation_not_loaded", made.cause, tostring(made))
-    assert.is_true(made.certain)
     assert.matches("still refuses the new certificate", made.message, 1, true)
+    -- the wire does not tell whether an intermediate is missing: the user may know
+    assert.equal("rotation_not_loaded", (made.candidates or { made.cause })[1])
     assert.is_true(made.tries > 1)
     -- new CA first: loaded; then the old one taken away from behind it: not loaded
     trust(b .. a, b .. a)

@@ -84,6 +84,7 @@ end
 -- @tparam table task
 -- @treturn table made
 function result.finish(made, task)
+  made.timings.input, made.timings.resolve = task.input_seconds, task.resolve_seconds
   made.timings.total = task.now() - task.started
   made.ladder = rungs.of(made, task)
   return made
@@ -138,6 +139,7 @@ end
 local function warnings_of(task, known, made)
   return warnings.of {
     certificates = known.certificates, peer = known.peer_certificates or {}, roots = known.root_certificates or {},
+    roots_name = known.roots_name,
     findings = known.findings, now = known.now, trace = made.trace, server_name = task.server_name,
     key_traditional = task.material.key_traditional,
   }
@@ -153,7 +155,6 @@ function result.of(settings, task, attempts)
   local made = start(settings, task)
   local seen = attempts[#attempts]
   made.timings = seen.timings
-  made.timings.input, made.timings.resolve = task.input_seconds, task.resolve_seconds
   made.peer_address, made.peer = seen.peer, peer_of(seen)
   made.trace = trace.named(seen.trace)
   made.grpc = grpc_of(seen)
