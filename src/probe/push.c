@@ -166,11 +166,12 @@ static void push_timings(lua_State *L, const record *seen) {
 static void push_end(lua_State *L, const record *seen) {
     static const char *const ends[] = {
         [RECORD_LOCAL] = "local",         [RECORD_UNREACHED] = "unreached",
-        [RECORD_UNTRUSTED] = "untrusted", [RECORD_ALERTED] = "alert",
-        [RECORD_BROKEN] = "broken",       [RECORD_CLOSED] = "closed",
-        [RECORD_RESET] = "reset",         [RECORD_SILENT] = "silent",
-        [RECORD_SETTINGS] = "settings",   [RECORD_DATA] = "data",
-        [RECORD_FLOOD] = "flood",         [RECORD_CANCELLED] = "cancelled",
+        [RECORD_UNTRUSTED] = "untrusted", [RECORD_STRANGER] = "stranger",
+        [RECORD_ALERTED] = "alert",       [RECORD_BROKEN] = "broken",
+        [RECORD_CLOSED] = "closed",       [RECORD_RESET] = "reset",
+        [RECORD_SILENT] = "silent",       [RECORD_SETTINGS] = "settings",
+        [RECORD_DATA] = "data",           [RECORD_FLOOD] = "flood",
+        [RECORD_CANCELLED] = "cancelled",
     };
     static const char *const by[] = {
         [RECORD_BY_US] = "us",   [RECORD_BY_ALERT] = "alert",

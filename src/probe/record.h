@@ -27,6 +27,7 @@ typedef enum record_end {
     RECORD_LOCAL,     /* our own OpenSSL refused the certificate, the key or the roots */
     RECORD_UNREACHED, /* no TCP connection: system_error says why */
     RECORD_UNTRUSTED, /* we refused the server's certificate */
+    RECORD_STRANGER,  /* it bears another name, or agreed on no HTTP/2: gRPC core goes no further */
     RECORD_ALERTED,   /* the server sent a fatal alert */
     RECORD_BROKEN,    /* what came was not TLS as we speak it: openssl says why */
     RECORD_CLOSED,    /* close_notify or FIN */

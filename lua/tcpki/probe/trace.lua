@@ -17,7 +17,8 @@ local trace = {}
 -- - `stage`: `connect`, `tls` or `settings`, the last one entered
 -- - `ended`: `settings` (the server spoke HTTP/2: all is well), `alert` (it sent a fatal one), `closed`, `reset`,
 --   `silent` (no more until the time was up), `unreached` (no TCP connection: `system`), `untrusted` (we refused its
---   certificate: `verification`), `broken` (what came was no TLS that we speak: `openssl`), `data` (application data
+--   certificate: `verification`), `stranger` (it is trusted and bears another name, or did not agree on HTTP/2:
+--   `name_matches`, `alpn`), `broken` (what came was no TLS that we speak: `openssl`), `data` (application data
 --   that is not HTTP/2), `flood` (more than any honest server sends), `local` (our own OpenSSL refused the certificate
 --   or the key: `openssl`), `cancelled`
 -- - `ended_by`: `alert`, `close_notify`, `fin`, `rst`, `silence`, or `us`; `ended_after`: seconds since TLS was done,
