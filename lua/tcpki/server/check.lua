@@ -272,7 +272,7 @@ local function check_tree(state, node, more)
     for _, problem in ipairs(validate.tls(tls)) do
       state.add(problem.code, problem)
     end
-    if is_empty { tls.internode, tls.frontend, tls.systemWorker, tls.remoteClusters } then
+    if state.report.ok and is_empty { tls.internode, tls.frontend, tls.systemWorker, tls.remoteClusters } then
       state.add("no_tls", {})
       return
     elseif state.report.ok then

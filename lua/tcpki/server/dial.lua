@@ -166,6 +166,11 @@ local function has_certificate(section)
   return section.certFile ~= "" or section.certData ~= ""
 end
 
+-- One half is enough: that the other is missing was found already.
+local function has_half(section)
+  return has_certificate(section) or dial.listens(section)
+end
+
 -- What listens at the frontend for a name: an override may stand in for it.
 local function frontend_for(state, tls, name)
   local frontend = tls.frontend.server
@@ -175,7 +180,7 @@ local function frontend_for(state, tls, name)
       server.place, server.section = "frontend.hostOverrides." .. override, section
     end
   end
-  server.pair = load.pair(state, server.place, server.section)
+  server.pair = server.on and load.pair(state, server.place, server.section) or nil
   return server
 end
 
@@ -184,7 +189,7 @@ local function check_nodes(state, tls)
   local loaded = load.pair(state, "internode.server", section)
   connect(state, {
     who = "a node", other = "another node", place = "internode.client", section = tls.internode.client,
-    on = dial.dials(tls.internode.client), pair = loaded, has_certificate = has_certificate(section),
+    on = dial.dials(tls.internode.client), pair = loaded, has_certificate = has_half(section),
     certificate_place = "internode.server",
     server = { place = "internode.server", section = section, on = dial.listens(section), pair = loaded },
   })
@@ -218,7 +223,7 @@ local function check_worker(state, config, tls)
     client.pair_place, client.pair_section = "internode.server", tls.internode.server
   end
   client.pair = load.pair(state, client.pair_place, client.pair_section)
-  client.has_certificate, client.certificate_place = has_certificate(client.pair_section), client.pair_place
+  client.has_certificate, client.certificate_place = has_half(client.pair_section), client.pair_place
   if next(config.services) and not config.services.worker then
     state.unchecked "whether the system worker reaches the frontend: there is no service worker"
     load.authorities(state, client.place, client.section, "root")

@@ -1,0 +1,239 @@
+local cases = require "spec.support.server_cases"
+local child = require "spec.support.child"
+local expect = require "spec.support.expect"
+local temporary = require "spec.support.temporary"
+local tcpki = require "tcpki"
+local server = require "tcpki.server"
+
+local function codes_of(report)
+  local codes = {}
+  for i, finding in ipairs(report) do
+    codes[i] = finding.code
+  end
+  return codes
+end
+
+describe("a configuration of the Temporal server", function()
+  local directory
+
+  setup(function()
+    directory = temporary.directory()
+    cases.write(directory)
+  end)
+
+  teardown(function()
+    directory:remove()
+  end)
+
+  local function text_of(tls)
+    return "services: { frontend: {}, history: {}, matching: {}, worker: {} }\nglobal:\n  tls:\n" .. tls
+  end
+
+  local function check(tls)
+    return assert(server.check_text(text_of(tls), { root = directory.root }))
+  end
+
+  describe("is found", function()
+    for _, case in ipairs(cases.rows) do
+      it(("%s: %s"):format(#case.found == 0 and "right" or "wrong", case.name), function()
+        local report = check(case.tls)
+        assert.same(case.found, codes_of(report), tostring(report))
+        local refused = not (case.lives or case.worker)
+        for _, finding in ipairs(report) do
+          assert.is_truthy(finding.message:find "%S" and finding.hint:find "%S" and finding.source, finding.code)
+          assert.is_nil((finding.message .. finding.hint):find "[{}]", finding.message)
+          refused = refused and finding.server == nil
+        end
+        assert.is_false(refused, "no words of the server")
+      end)
+    end
+  end)
+
+  describe("is what the real one says #server", function()
+    local start = require "spec.support.server_start"
+
+    setup(function()
+      local list = {}
+      for i, case in ipairs(cases.rows) do
+        local report = check(case.tls)
+        case.words = not case.lives and report.server or "Starting to serve on frontend listener"
+        case.directory, case.file = directory.root, case.name
+        case.name = ("case-%d"):format(i)
+        case.text = start.configuration(case.tls, { worker = true })
+        list[i] = case
+      end
+      start.run(list)
+      for _, case in ipairs(list) do
+        case.name = case.file
+      end
+    end)
+
+    for _, case in ipairs(cases.rows) do
+      it((case.lives or #case.found == 0) and "serves with " .. case.name or "complains of " .. case.name, function()
+        assert.is_true(case.seen, ("not there: %s\n%s"):format(case.words, case.log:sub(-3000)))
+      end)
+    end
+  end)
+
+  it("is read from a file, with the line of each field and the file of each certificate", function()
+    local path = directory:file("server.yaml", "global:\n  tls:\n    refreshInterval: 1m\n    expirationChecks: { "
+      .. "warningWindow: 1h, checkInterval: 1h }\n    frontend:\n      server:\n        certFile: server-only.pem\n"
+      .. "        keyFile: server-only.key\n")
+    local report = assert(server.check(path, { root = directory.root }))
+    local finding = report:find "client_not_required"
+    assert.same({ "frontend.server", path, 6 }, { finding.place, finding.path, finding.line })
+    report = assert(server.check(directory:file("late.yaml", temporary.content(path)), { root = directory.root,
+      at = os.time() + 100 * 86400 }))
+    finding = report:find "expired"
+    assert.same({ "CN=server-only", directory:path "server-only.pem", "frontend.server.certFile" },
+      { finding.subject, finding.path, finding.place })
+    assert.matches('"place": "frontend.server.certFile"', report:json(), 1, true)
+  end)
+
+  it("names its certificates from the directory that the server is started in", function()
+    local path = directory:file("here.yaml", text_of(cases.rows[1].tls))
+    assert.equal("unreadable", assert(server.check(path))[1].code)
+    local ok, output = child.run(([[
+      print(assert(require "tcpki.server".check(%q)))]]):format(path), { before = "cd " .. directory.root .. " &&" })
+    assert.is_true(ok, output)
+    assert.equal("nothing to report\n", output)
+  end)
+
+  it("may be a table", function()
+    local report = assert(server.check({ global = { tls = { refreshInterval = "1d" } } }))
+    assert.same({ "wrong_type" }, codes_of(report))
+    assert.is_nil(report[1].line)
+    assert.is_nil(report[1].path)
+    assert.equal('cannot unmarshal !!str `1d` into time.Duration', report.server)
+  end)
+
+  it("needs no system worker where the services have none, and the report says that it was not looked at", function()
+    local tls = cases.rows[1].tls:gsub("%[server%-ca%.pem, client%-ca%.pem%]", "[client-ca.pem]")
+    local report = assert(server.check_text("services: { frontend: {} }\nglobal:\n  tls:\n" .. tls,
+      { root = directory.root }))
+    assert.is_true(report.ok)
+    assert.matches("there is no service worker", report.unchecked[1], 1, true)
+    assert.same({ "client_unknown" }, codes_of(check(tls)))
+  end)
+
+  it("takes the settings of the nodes for the frontend where it has an internal one, or is told to", function()
+    local tls = cases.rows[1].tls:gsub("%[server%-ca%.pem, client%-ca%.pem%]", "[client-ca.pem]")
+    local inner = "services: { frontend: {}, internal-frontend: {}, worker: {} }\nglobal:\n  tls:\n" .. tls
+    local function codes(text)
+      return codes_of(assert(server.check_text(text, { root = directory.root })))
+    end
+    assert.same({}, codes(inner))
+    assert.same({ "worker_not_used" }, codes(inner .. "    systemWorker: { client: { forceTLS: true } }\n"))
+    assert.same({ "bad_public_client" }, codes(inner .. "publicClient: { forceTLSConfig: frontend }\n"))
+    assert.same({ "bad_public_client" }, codes(text_of(tls) .. "publicClient: { forceTLSConfig: both }\n"))
+    assert.same({ "client_unknown", "name_not_in_certificate" },
+      (function(list) table.sort(list) return list end)(codes(text_of(tls)
+        .. "publicClient: { forceTLSConfig: internode }\n")))
+  end)
+
+  it("is a template before it is rendered, and that is said with the line", function()
+    local path = directory:file("template.yaml",
+      "# enable-template\nglobal:\n  tls:\n    refreshInterval: {{ default \"0s\" (env \"X\") }}\n")
+    local err = expect.fault("template", server.check(path))
+    assert.same({ path, 4 }, { err.path, err.line })
+    assert.is_truthy(server.check_text "# {{ a comment }}\nglobal: {}\n")
+  end)
+
+  it("is not there, a directory, or not to be read", function()
+    expect.fault("not_found", server.check(directory:path "nobody.yaml"))
+    expect.fault("not_a_file", server.check(directory.root))
+    local closed = directory:file("closed.yaml", "global: {}\n")
+    os.execute("chmod 000 " .. closed)
+    local ok, output = child.run(([[
+      local report, err = require "tcpki.server".check(%q)
+      print(err.code)]]):format(closed), { as_nobody = true })
+    assert.is_true(ok, output)
+    assert.equal("permission_denied\n", output)
+  end)
+
+  it("may name a key that nobody may read, which is found with the server's words", function()
+    os.execute("chmod 000 " .. directory:file("closed.key", temporary.content(directory:path "internode.key")))
+    local ok, output = child.run(([[
+      package.cpath = package.cpath .. ";" .. %q -- for lyaml
+      local report = assert(require "tcpki.server".check_text(%q, { root = %q }))
+      print(report[1].code, report[1].server)]]):format(package.cpath, text_of((cases.rows[1].tls:gsub("internode%.key",
+      "closed.key"))), directory.root), { as_nobody = true })
+    assert.is_true(ok, output)
+    assert.equal("unreadable\topen closed.key: permission denied\n", output)
+  end)
+
+  describe("that means harm", function()
+    local function found(text)
+      return assert(server.check_text(text))
+    end
+
+    it("does not grow: a bomb of aliases", function()
+      local lines = { "a0: &a0 [x, x, x, x, x, x, x, x, x, x]" }
+      for i = 1, 30 do
+        lines[#lines + 1] = ("a%d: &a%d [%s]"):format(i, i, (("*a%d, "):format(i - 1)):rep(10))
+      end
+      local text = table.concat(lines, "\n") .. "\nglobal: { tls: { internode: { server: { clientCaFiles: *a30 } } } }\n"
+      assert.same({ ("wrong_type "):rep(10):match "^(.-) $" }, { table.concat(codes_of(found(text)), " ", 1, 10) })
+    end)
+
+    it("does not grow: a bomb of merges", function()
+      local lines = { "a0: &a0 { certFile: x }" }
+      for i = 1, 30 do
+        lines[#lines + 1] = ("a%d: &a%d { <<: [%s] }"):format(i, i, (("*a%d, "):format(i - 1)):rep(10))
+      end
+      local text = table.concat(lines, "\n") .. "\nglobal: { tls: { internode: { server: *a30 } } }\n"
+      local report = found(text)
+      assert.equal("bad_yaml", report[1].code)
+      assert.equal("yaml: document contains excessive aliasing", report.server)
+    end)
+
+    it("is too large, too deep, too wide, contains itself, or is no map", function()
+      expect.fault("too_large", server.check_text(("#"):rep(2 * 1024 * 1024)))
+      assert.equal("bad_yaml", found("a: " .. ("["):rep(5000))[1].code)
+      assert.equal("bad_yaml", found("a: [" .. ("x,"):rep(60000) .. "]")[1].code)
+      assert.matches("contains itself", found("a: &a [*a]")[1].message)
+      for _, text in ipairs { "5", "[]", "'global'", "global: []", "global: { tls: 1 }", "global: { tls: [] }",
+        "services: []\n", "publicClient: { forceTLSConfig: {} }" } do
+        assert.equal("wrong_type", found(text)[1].code, text)
+      end
+      for _, text in ipairs { "", "# nothing\n", "global:\n", "global: ~\nservices:\n", "{}", "--- {}\n" } do
+        assert.same({ "no_tls" }, codes_of(found(text)), text)
+      end
+      assert.same({ "several_documents", "no_tls" }, codes_of(found "--- {}\n--- {}\n"))
+      for _, text in ipairs { "\0", "\255\1", "a: \1", "%YAML 9.9\n---\n", "&", "? [", "!<", "'", "a: b: c" } do
+        assert.equal("bad_yaml", found(text)[1].code, text)
+      end
+    end)
+
+    it("does not move the cursor of a terminal", function()
+      local report = found 'global: { tls: { "\\e[2J": 1, internode: { hostOverrides: { "\\e[2J": {} } } } }'
+      assert.is_nil(tostring(report):find "\27")
+    end)
+  end)
+
+  it("says where a field is that the server does not look for there", function()
+    local report = assert(server.check_text "tls: { internode: {} }\nglobal: { frontend: {} }\n")
+    assert.same({ "misplaced", "misplaced", "no_tls" }, codes_of(report))
+    report = assert(server.check_text "global: { tls: { frontend: { server: { certfile: a } } } }\n")
+    assert.equal("write certFile", report:find("unknown_field").hint)
+    report = assert(server.check_text "global: { tls: { frontend: { server: { client_ca_files: [a] } } } }\n")
+    assert.equal("write clientCaFiles", report:find("unknown_field").hint)
+  end)
+
+  it("throws on what no configuration is", function()
+    expect.throws("config must be string or table", server.check, 5)
+    expect.throws("config must be string or table", server.check)
+    expect.throws("unknown option 'rot'", server.check, "a", { rot = 1 })
+    expect.throws("text must be string", server.check_text)
+  end)
+
+  it("never shows what a key holds", function()
+    local key = assert(tcpki.key.generate())
+    local pem = tcpki.pem.quote(key:pem(), "base64")
+    local report = check(("    internode: { server: { certFile: internode.pem, keyData: %s } }\n"):format(pem))
+    assert.is_truthy(report:find "key_mismatch")
+    assert.is_nil((tostring(report) .. report:json()):find(pem:sub(60, 100), 1, true))
+    report = assert(server.check_text("global: { tls: { internode: { server: { keyData: [" .. pem .. "] } } } }\n"))
+    assert.is_nil((tostring(report) .. report:json()):find(pem:sub(60, 100), 1, true))
+  end)
+end)
