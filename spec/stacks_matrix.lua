@@ -99,6 +99,16 @@ fault                      word                          tmprl n13  n12  rust js
 client_ca                  client_ca_as_server_root      =     =    =    =    =    =    =    =    =    =
 ]]
 
+-- What is warned of where the RPC was answered: other stacks, and the SDKs, are not so lenient.
+matrix.warnings = {
+  good = "", good_chain = "",
+  shuffled = "chain_order",
+  version_1 = "client_version_1",
+  revoked = "", -- where nobody looks
+  ["chain.test"] = "",
+  ["cn-only.test"] = "server_common_name",
+}
+
 -- ---- with a control: whether the server enforces what it asks for ----
 --
 -- A name with _optional checks a certificate only where one is shown; jsse_any requires one, and takes any.

@@ -111,6 +111,28 @@ describe("TLS stacks #stacks", function()
     assert_none(wrong)
   end)
 
+  it("let in what others would refuse, and we warn of it", function()
+    local wrong = {}
+    local function look(cell, shown, more)
+      local expected = matrix.warnings[cell.fault]
+      if cell.mark ~= "ok" or not expected or cell.stack == "open" then return end
+      local result = set:probe(cell.stack, shown, more)
+      local warned, words = expected == "" and #result.warnings == 0, {}
+      for i, warning in ipairs(result.warnings) do
+        words[i] = warning.word
+        if warning.word == expected then warned = true end
+      end
+      if not warned then
+        wrong[#wrong + 1] = ("%s before %s: %s"):format(cell.fault, cell.stack, table.concat(words, ", "))
+      end
+    end
+    for _, cell in ipairs(client_cells) do look(cell, pki.client[cell.fault]) end
+    for _, cell in ipairs(matrix.cells(matrix.server)) do
+      look(cell, pki.client.good, { server_name = cell.fault, server_ca = pki.server_ca })
+    end
+    assert_none(wrong)
+  end)
+
   it("never see what is found before anything is sent", function()
     local wrong = {}
     for fault, word in pairs(matrix.unsent) do

@@ -165,7 +165,7 @@ local nginx_server = [[
 ]]
 
 local nginx_listeners = {
-  nginx = { listen = "ssl http2" },
+  nginx = { listen = "ssl http2", more = "ssl_protocols TLSv1.2 TLSv1.3;" },
   nginx_optional = { listen = "ssl http2", verify = "optional" },
   nginx_http1 = { listen = "ssl" },
   nginx_sni = { listen = "ssl http2", more = "ssl_reject_handshake on;" },
