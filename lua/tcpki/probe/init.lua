@@ -103,7 +103,8 @@ end
 --
 -- - `ok`: gRPC core's handshake, with exactly the bytes given, was accepted, and GetSystemInfo
 --   and what else was asked were answered well
--- - `authenticated`: the server answered an RPC with any status, so it let the client in
+-- - `authenticated`: the server answered an RPC with any status, so it let the client in; with a control only where
+--   it lets in nobody else
 -- - `stage`: `input`, `resolve`, `connect`, `tls`, `settings`, `rpc` or `namespace`
 -- - `cause`: the stable word; `certain`: false where the wire cannot tell, with `candidates` in
 --   order; `message` and `hint` for people
@@ -115,13 +116,22 @@ end
 -- - `grpc`: `code`, `name`, `message`, `detail_type`, `detail`
 -- - `server_version`, `capabilities`, `health`; `namespace`: `name`, `state`, `description`,
 --   `owner_email`, `id`, `retention` (seconds), `active_cluster`, `is_global`
--- - `timings` in seconds: `resolve`, `ready` (TCP, TLS and the server's SETTINGS), `rpc`,
+-- - `ladder`: a rung for each stage, in order and also by its name (`result.ladder.tls`): `stage`, `state` ("ok",
+--   "failed" or "skipped"), `seconds`, `evidence` (text). The stage of the cause is the one that failed. Without a
+--   trace the time of connect, tls and settings is known in one only: it stands at settings, with `since = "connect"`
+-- - `timings` in seconds: `input`, `resolve`, `ready` (TCP, TLS and the server's SETTINGS), `rpc`,
 --   `namespace`, `health`, `total`
 -- - `address`, `peer_address` (numeric), `server_name`, `attempts` (one an address that was tried)
 -- - `certificate`: `subject`, `issuer`, `serial`, `fingerprint`, `not_before`, `not_after`,
 --   `expires_in` of the leaf that was sent; `peer`: `certificates` and `pem` of the server
 -- - `trace`: what a TLS connection of our own saw; `disagreement`: a text where it tells another
 --   story than gRPC core
+-- - `control`, where one was made: `without` (no certificate) and `stranger` (another one), each with `outcome`
+--   ("refused", "let_in" or "unclear"), `who`, `cause`, `stage`, `grpc`, `ladder`, `trace`, `seconds`, `certificate`
+-- - `addresses`, where each was probed: their results in the resolver's order, each also with `server_certificate`
+--   (SHA-256 fingerprint), `differs` (what most others have otherwise: "outcome", "certificate"), and `no_route` where
+--   this machine cannot reach such addresses at all, which does not count. `ok` and `authenticated` are true where all
+--   are; the rest is that of the first address that is not well, or of the first
 --
 -- @tparam table settings
 -- @tparam string settings.address `host:port`, `[ipv6]:port`; without a port 7233
@@ -140,6 +150,17 @@ end
 -- @tparam[opt] string settings.accepted_path
 -- @tparam[opt] string settings.server_name SNI and the name to verify; the host without it
 -- @tparam[opt=10] number settings.timeout seconds for all that goes over the network
+-- @tparam[opt] table settings.limits seconds that a stage may take of these: `resolve`, `connect`, `tls`, `settings`,
+-- `rpc` (each RPC); a stage that hangs longer is the cause. gRPC core does not tell where it hangs: without a trace
+-- those of connect, tls and settings hold for the three together
+-- @param[opt="first"] settings.addresses "first": those of the name in turn, until one is connected to; "all": each of
+-- them, at once; or an array of numeric ones in their place, perhaps with a port, to probe a backend behind a balancer
+-- with the name's SNI and authority: `{ "10.0.0.1", "10.0.0.2:7243", "[fd00::1]:7243" }`
+-- @param[opt=false] settings.control true: also connects without a certificate, and with one that only looks like the
+-- true one, which the server must refuse both: else the cause is `ok_not_asked` or `ok_not_enforced`. A table with
+-- `certificate` or `certificate_path`, `key` or `key_path` takes that second certificate (an expired one, a revoked
+-- one, one of another namespace). Where a control comes to no end twice, nothing is proven: `ok_not_enforced`, not
+-- certain
 -- @param[opt] settings.health true, or the service to check with grpc.health.v1
 -- @tparam[opt="on_failure"] string settings.trace `on_failure`, `always` or `never`
 -- @treturn table
