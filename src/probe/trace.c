@@ -32,7 +32,68 @@ struct trace {
     double deadline;
     int descriptor;
     record seen;
+    struct trace *next; /* of those whose thread runs */
+    pid_t process;
 };
+
+/* ---- the end of the process ---- */
+
+/*
+** OpenSSL cleans up at exit whether threads use it or not, and a program may end in the middle of a
+** probe: so every thread is ended before. (A handler that is registered later runs earlier.)
+*/
+static pthread_once_t running_once = PTHREAD_ONCE_INIT;
+static pthread_mutex_t running_lock = PTHREAD_MUTEX_INITIALIZER;
+static trace *running_head;
+
+static void leave(trace *running) {
+    (void)pthread_mutex_lock(&running_lock);
+    trace **link = &running_head;
+    while (*link != NULL && *link != running) {
+        link = &(*link)->next;
+    }
+    if (*link != NULL) {
+        *link = running->next;
+    }
+    (void)pthread_mutex_unlock(&running_lock);
+}
+
+static void end_thread(trace *running) {
+    leave(running);
+    /* A forked child has the record, and not the thread. */
+    if (running->started && running->process == getpid()) {
+        waker_wake(&running->cancel);
+        (void)pthread_join(running->thread, NULL);
+    }
+    running->started = false;
+}
+
+static void end_all(void) {
+    for (;;) {
+        (void)pthread_mutex_lock(&running_lock);
+        trace *running = running_head;
+        (void)pthread_mutex_unlock(&running_lock);
+        if (running == NULL) {
+            return;
+        }
+        end_thread(running);
+    }
+}
+
+static void register_end(void) {
+    (void)OPENSSL_init_ssl(0, NULL);
+    (void)atexit(end_all);
+}
+
+static void enter(trace *running) {
+    (void)pthread_once(&running_once, register_end);
+    (void)pthread_mutex_lock(&running_lock);
+    running->next = running_head;
+    running_head = running;
+    (void)pthread_mutex_unlock(&running_lock);
+}
+
+/* ---- the thread ---- */
 
 static SSL *create_connection(trace *running, SSL_CTX *context, int descriptor) {
     SSL *connection = SSL_new(context);
@@ -120,8 +181,12 @@ static bool start_thread(trace *running) {
     */
     (void)sigfillset(&all);
     (void)pthread_sigmask(SIG_SETMASK, &all, &former);
+    running->process = getpid();
     running->started = pthread_create(&running->thread, NULL, run, running) == 0;
     (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
+    if (running->started) {
+        enter(running);
+    }
     return running->started;
 }
 
@@ -171,10 +236,7 @@ void trace_stop(trace *running) {
     if (running == NULL) {
         return;
     }
-    if (running->started) {
-        waker_wake(&running->cancel);
-        (void)pthread_join(running->thread, NULL);
-    }
+    end_thread(running);
     waker_close(&running->cancel);
     waker_close(&running->done);
     if (running->key != NULL) {
