@@ -5,27 +5,18 @@
 --     lua5.4 examples/smoke_test.lua
 --
 -- The variables are those of the Temporal SDKs. Exits with 0 where the server authenticated the client and
--- the namespace is there, with 1 where not, with 2 where a variable is missing.
+-- the namespace is there, with 1 where not, with 2 where a variable is missing. Where it fails, diagnose.lua
+-- looks closer.
 
+local environment = require "tcpki.probe.environment"
 local probe = require "tcpki.probe"
 
-local function environment(name, needed)
-  local value = os.getenv(name)
-  if needed and not value then
-    io.stderr:write(("%s is not set\n"):format(name))
-    os.exit(2)
-  end
-  return value
+local settings = environment.read()
+if not settings.address or not (settings.certificate or settings.certificate_path) then
+  io.stderr:write "TEMPORAL_ADDRESS, TEMPORAL_TLS_CLIENT_CERT_PATH and TEMPORAL_TLS_CLIENT_KEY_PATH must be set\n"
+  os.exit(2)
 end
 
-local result = probe.run {
-  address = environment("TEMPORAL_ADDRESS", true),
-  namespace = environment "TEMPORAL_NAMESPACE",
-  certificate_path = environment("TEMPORAL_TLS_CLIENT_CERT_PATH", true),
-  key_path = environment("TEMPORAL_TLS_CLIENT_KEY_PATH", true),
-  server_ca_path = environment "TEMPORAL_TLS_SERVER_CA_CERT_PATH",
-  server_name = environment "TEMPORAL_TLS_SERVER_NAME",
-}
-
+local result = probe.run(settings)
 print(result)
 os.exit(result.ok)
