@@ -21,8 +21,8 @@ local matrix = {}
 --                    server names: it may be under one of them or not. Where the file holds the root too, it is known.
 --   unknown_ca_sent, self_signed   gRPC core's server (grpc) names no CAs: it may trust these or others
 --   twin, revoked    no alert of their own (Node, gRPC core), one alert for all (JSSE, GnuTLS), or one error page for
---                    all (nginx): nothing in the certificate shows them. unknown_ca (Go, HAProxy, OpenSSL) although the
---                    server names the issuer is likely a twin; OpenSSL sends it for a CRL that it lacks, too
+--                    all (nginx): nothing in the certificate shows them. From Go, unknown_ca though the server names the
+--                    issuer can only be a twin; OpenSSL (HAProxy) sends it for a CRL that it lacks, too
 --   twin before grpc   an unknown CA, a missing intermediate, a twin: no alert, no CA names, and a leaf alone
 --
 -- The columns:
@@ -47,7 +47,7 @@ unknown_ca_sent       client_ca_unknown            =     =    ok   ?    =    =  
 self_signed           client_self_signed           =     =    ok   ?    =    =    =    =    =    =    =    =    =
 intermediate_missing  client_intermediate_missing  ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?    ?    ?
 intermediate_expired  client_intermediate_expired  =     =    ok   =    =    =    =    =    =    =    =    =    =
-twin                  client_ca_twin               ?     ?    ok   ??   ?    ?    =    ?    ?    ?    ?    ?    ?
+twin                  client_ca_twin               =     =    ok   ??   ?    ?    =    ?    ?    ?    ?    ?    ?
 expired               client_expired               =     =    ok   =    =    =    =    =    =    =    =    =    =
 future                client_not_yet_valid         =     =    ok   =    =    =    =    =    =    =    =    =    =
 wrong_usage           client_wrong_usage           =     =    ok   =    =    =    =    =    =    =    =    =    tls
@@ -167,7 +167,7 @@ openssl_no_crl      client_refused    ??   unknown_ca: it is to check for revoca
 
 matrix.odd = [[
 silent              silent_before_tls  =   accepts, and never answers
-close               closed_at_once     =
+close               closed_at_once     ?   or nobody is served by the name that was sent
 reset               reset              =
 http                plaintext_server   =
 h2c                 plaintext_server   =

@@ -1,14 +1,17 @@
 // rustls with ring: requires a client certificate, and answers each HTTP/2 request with one GetSystemInfoResponse.
 //
 //   rustls-server DIRECTORY NAME...   a NAME is a host with NAME.pem and NAME.key of its own
+//   rustls-server verify ROOTS CHAIN SECONDS   what it makes of a client's chain at that time since the epoch: `accepted`,
+//                                              or its error
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -103,8 +106,31 @@ fn listen(label: &str, config: ServerConfig) {
     });
 }
 
+fn verify(roots_path: &str, chain_path: &str, seconds: u64) -> Result<(), String> {
+    let read = |path: &str| -> Result<Vec<CertificateDer<'static>>, String> {
+        let list = CertificateDer::pem_file_iter(path).map_err(|error| error.to_string())?;
+        list.collect::<Result<_, _>>().map_err(|error| error.to_string())
+    };
+    let mut roots = RootCertStore::empty();
+    for root in read(roots_path)? {
+        roots.add(root).map_err(|error| format!("{error:?}"))?;
+    }
+    let chain = read(chain_path)?;
+    let leaf = chain.first().ok_or("no certificate")?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(ring::default_provider()))
+        .build()
+        .map_err(|error| format!("{error:?}"))?;
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    verifier.verify_client_cert(leaf, &chain[1..], now).map(|_| ()).map_err(|error| format!("{error:?}"))
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
+    if arguments[1] == "verify" {
+        let verdict = verify(&arguments[2], &arguments[3], arguments[4].parse().unwrap());
+        println!("{}", verdict.err().unwrap_or("accepted".into()));
+        return;
+    }
     let directory = &arguments[1];
     let names = || Names {
         by_name: arguments[2..].iter().map(|name| (name.clone(), pair(directory, name))).collect(),
