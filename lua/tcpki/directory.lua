@@ -35,7 +35,7 @@ end
 -- The files below a directory by their names relative to it, and the directories, those above first. What is neither is
 -- for `refuse`.
 local function walk(path, below, found, refuse)
-  local entries, err = file.list(at(path, below))
+  local entries, err = file.list(below == "" and path or at(path, below))
   if not entries then
     return nil, err
   end

@@ -17,6 +17,7 @@ local fault = require "tcpki.fault"
 local layout = require "tcpki.server.layout"
 local names = require "tcpki.server.names"
 local options = require "tcpki.options"
+local server_tls = require "tcpki.server.tls"
 local yaml = require "tcpki.server.yaml"
 
 local WHERE = "tcpki.server.cluster"
@@ -218,7 +219,8 @@ local known = {
 --   has to be started in the directory
 -- * `development`: true writes config/development.yaml as well, a whole configuration with all services in one process
 --   and SQLite in memory; or a table by service, `{ frontend = { 7233, 6933 }, … }`, of gRPC and membership ports
--- @treturn[1] cluster with `authorities`, `leaves`, `clients` (by name), `tls` (the section global.tls)
+-- @treturn[1] cluster with `authorities`, `leaves`, `clients` (by name), `tls` (the section global.tls,
+-- as of `server.tls`)
 -- @treturn[2] nil
 -- @treturn[2] fault `bad_name`, `outlives_issuer`, …
 function cluster.cluster(given)
@@ -252,11 +254,15 @@ function cluster.cluster(given)
   if not clients then
     return nil, err
   end
-  local tls = layout.tls { path = given.path, hosts = hosts, internode_name = internode_name,
-    refresh_interval = refresh }
+  local tls
+  tls, err = server_tls.tls(layout.tls { path = given.path, hosts = hosts, internode_name = internode_name,
+    refresh_interval = refresh })
+  if not tls then
+    return nil, err
+  end
   return setmetatable({
     hosts = hosts, authorities = authorities, leaves = leaves, clients = clients, tls = tls,
-    configuration = given.development and development.configuration(tls, ports) or nil,
+    configuration = given.development and development.configuration(tls:table(), ports) or nil,
   }, metatable)
 end
 
@@ -326,7 +332,7 @@ local function files_of(self)
     end
     add(files, at(where, layout.SERVER_CA .. ".pem"), server_ca)
   end
-  add(files, layout.TLS, yaml.dump { global = { tls = self.tls } })
+  add(files, layout.TLS, self.tls:yaml())
   if self.configuration then
     add(files, layout.DEVELOPMENT, yaml.dump(self.configuration))
   end

@@ -3,12 +3,28 @@
 -- @module tcpki.server.development
 -- @local
 
+local yaml = require "tcpki.server.yaml"
+
 -- gRPC and membership.
 local ports = {
   frontend = { 7233, 6933 }, history = { 7234, 6934 }, matching = { 7235, 6935 }, worker = { 7239, 6939 },
 }
 
 local development = { ports = ports }
+
+-- The fields of every table in alphabetical order, but of those that have an order.
+local function in_order(value)
+  if type(value) ~= "table" or getmetatable(value) then
+    return value
+  end
+  local names = {}
+  for name, inner in pairs(value) do
+    names[#names + 1] = name
+    value[name] = in_order(inner)
+  end
+  table.sort(names)
+  return yaml.ordered(names, value)
+end
 
 local function store()
   return { sql = {
@@ -18,8 +34,8 @@ local function store()
   } }
 end
 
---- @function configuration
--- @tparam table tls the section global.tls
+--- The configuration.
+-- @tparam table tls the section global.tls, as `tls:table` gives it
 -- @tparam ?table given by service `{ gRPC port, membership port }`, where not those that Temporal's own files have
 -- @treturn table
 function development.configuration(tls, given)
@@ -29,7 +45,7 @@ function development.configuration(tls, given)
     local pair = given[name] or usual
     services[name] = { rpc = { grpcPort = pair[1], membershipPort = pair[2], bindOnLocalHost = true } }
   end
-  return {
+  return in_order {
     log = { stdout = true, level = "info" },
     persistence = {
       defaultStore = "default", visibilityStore = "visibility", numHistoryShards = 1,

@@ -48,22 +48,22 @@ end
 --- The section global.tls.
 -- @tparam table given `path` (in front of every name of a file), `hosts` (the first is the frontend's own; others are
 -- `{ name =, own =}`, own where it has its own client CA), `internode_name`, `refresh_interval` (seconds)
--- @treturn table
+-- @treturn table options of `server.tls`
 function layout.tls(given)
   local function path(name)
-    local relative = layout.at(layout.CERTS, name .. ".pem")
+    local relative = layout.at(layout.CERTS, name)
     return given.path and layout.at(given.path, relative) or relative
   end
   local function slots(name)
     local list = layout.slots(name)
-    return { path(list[1]), path(list[2]) }
+    return { path(list[1] .. ".pem"), path(list[2] .. ".pem") }
   end
   local function server(leaf, client_ca)
-    return { certFile = path(leaf), keyFile = path(leaf):gsub("pem$", "key"), requireClientAuth = true,
-      clientCaFiles = slots(client_ca) }
+    return { certificate_file = path(leaf .. ".pem"), key_file = path(leaf .. ".key"),
+      require_client_certificate = true, client_ca_files = slots(client_ca) }
   end
   local function client(name)
-    return { serverName = name, rootCaFiles = slots(layout.SERVER_CA) }
+    return { server_name = name, root_ca_files = slots(layout.SERVER_CA) }
   end
   local first = given.hosts[1].name
   local overrides
@@ -78,11 +78,11 @@ function layout.tls(given)
   return {
     internode = { server = server(layout.INTERNODE, layout.SERVER_CA), client = client(given.internode_name) },
     frontend = { server = server(layout.FRONTEND, layout.CLIENT_CA), client = client(first),
-      hostOverrides = overrides },
-    systemWorker = { certFile = path(layout.SYSTEM_WORKER), keyFile = path(layout.SYSTEM_WORKER):gsub("pem$", "key"),
-      client = client(first) },
-    refreshInterval = ("%ds"):format(given.refresh_interval),
-    expirationChecks = { warningWindow = "720h", errorWindow = "168h", checkInterval = "1h" },
+      host_overrides = overrides },
+    system_worker = { certificate_file = path(layout.SYSTEM_WORKER .. ".pem"),
+      key_file = path(layout.SYSTEM_WORKER .. ".key"), client = client(first) },
+    refresh_interval = given.refresh_interval,
+    expiration_checks = { warning_window = "720h", error_window = "168h", check_interval = "1h" },
   }
 end
 
