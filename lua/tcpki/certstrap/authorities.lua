@@ -135,7 +135,9 @@ function authorities.load(depot, all, one, passphrase, crl)
   local loaded
   loaded, err = authority.load(one.certificate, key, { chain = heap, crl = crl })
   if not loaded then
-    err.path = err.path or store.path(depot, one.stem, crl and err.code == "bad_signature" and "crl" or "crt")
+    -- What is wrong with signatures and issuers, once the key fits, is wrong with the CRL.
+    local of_crl = crl and (err.code == "bad_signature" or err.code == "issuer_mismatch")
+    err.path = err.path or store.path(depot, one.stem, of_crl and "crl" or "crt")
     return nil, err
   end
   loaded.revocations = without_repeats(loaded.revocations)
