@@ -1,8 +1,8 @@
 """Who is let in, by other clients than ours: grpcio (gRPC core with BoringSSL) and Python's ssl.
 
 Reads lines `WAY ADDRESS SERVER_NAME ROOTS CERTIFICATE KEY` (tabs between; the last two may be empty), and answers each
-with `accepted` or `refused` (also where the client itself does not take what it should show). WAY is `grpc`: the server answered an RPC with a status of its own; or `tls`: it answered
-bytes that were sent after the handshake.
+with `accepted` or `refused` (also where the client itself does not take what it should show). WAY is `grpc`: the server
+answered an RPC; or `tls`: it answered bytes that were sent after the handshake.
 """
 import socket
 import ssl

@@ -1,8 +1,8 @@
 // rustls with ring: requires a client certificate, and answers each HTTP/2 request with one GetSystemInfoResponse.
 //
 //   rustls-server DIRECTORY NAME...   a NAME is a host with NAME.pem and NAME.key of its own
-//   rustls-server verify ROOTS CHAIN SECONDS   what it makes of a client's chain at that time since the epoch: `accepted`,
-//                                              or its error
+//   rustls-server verify ROOTS CHAIN SECONDS   what it makes of a client's chain at that time (since the epoch):
+//                                              `accepted`, or its error
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
