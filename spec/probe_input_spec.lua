@@ -220,7 +220,8 @@ describe("the CAs of this machine", function()
           address = server:address(), certificate = pki.good.chain, key = pki.good.key, trace = trace,
           server_ca = given or nil,
         }
-        io.write(result.cause, " ", result.stage, " ", tostring(result.certain), "\n")
+        assert(result.cause ~= "system_roots_missing" or result.certain)
+        io.write(result.cause, " ", result.stage, "\n")
       end
     end
   ]]
@@ -232,7 +233,7 @@ describe("the CAs of this machine", function()
     local nothing = directory:file("none.pem", "# no certificates\n")
     local ok, output = child.run(program, { before = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=" .. nothing })
     assert.is_true(ok, output)
-    assert.equal(("ok rpc true\nsystem_roots_missing input true\n"):rep(2), output)
+    assert.equal(("ok rpc\nsystem_roots_missing input\n"):rep(2), output)
   end)
 
   it("are asked where there are some, and then it is the server's CA that is not among them", function()
@@ -241,7 +242,7 @@ describe("the CAs of this machine", function()
     local others = directory:file("others.pem", pki.other_ca.certificate:pem())
     local ok, output = child.run(program, { before = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=" .. others })
     assert.is_true(ok, output)
-    assert.equal(("ok rpc true\nserver_ca_untrusted tls true\n"):rep(2), output)
+    assert.equal(("ok rpc\nserver_ca_untrusted tls\n"):rep(2), output)
   end)
 
   it("are the file that the variable names, where it can be read", function()
