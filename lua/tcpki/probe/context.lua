@@ -18,13 +18,17 @@ local function names_of(certificate)
   return #list > 0 and table.concat(list, ", ") or nil
 end
 
+local function roots_name(material)
+  return material.paths and material.paths.server_ca or "the server's CA"
+end
+
 -- Where an issuer that is missing in the file may be found all the same.
 local function groups_of(material, peer)
   local groups = { { name = "the file of the certificate", certificates = material.certificates } }
   local function add(name, certificates)
     if certificates and #certificates > 0 then groups[#groups + 1] = { name = name, certificates = certificates } end
   end
-  add(material.paths and material.paths.server_ca or "the server's CA", material.root_certificates)
+  add(roots_name(material), material.root_certificates)
   add("the chain that the server sends", peer and peer.certificates)
   add("the accepted CAs", material.accepted)
   return groups
@@ -49,6 +53,10 @@ end
 function parts.server_names(self)
   local leaf = self.peer_certificates and self.peer_certificates[1]
   return leaf and names_of(leaf)
+end
+
+function parts.roots_name(self)
+  return roots_name(self.material)
 end
 
 function parts.groups(self)
@@ -78,7 +86,7 @@ local metatable = {
 -- @tparam ?table trace
 -- @tparam integer now seconds since the epoch
 -- @treturn table `certificates` (sent), `now`, `has_roots`, `root_certificates`, `accepted`, `file` (the path of the
--- certificates), `server_name`, `host`, `port`, `namespace`; when asked for: `findings`, `groups`,
+-- certificates), `server_name`, `host`, `port`, `namespace`; when asked for: `findings`, `groups`, `roots_name`,
 -- `peer_certificates`, `server_subject`, `server_issuer`, `server_names`
 function context.of(task, peer, trace, now)
   local material = task.material

@@ -77,6 +77,9 @@ end
 local function issuer_by_names(judged)
   local names = listed_names(judged.trace)
   if not names or judged.trace.issuer_listed then return nil end
+  -- What is accepted and not named is another matter: the server has not loaded it.
+  local is_accepted = judged.verdicts and (judged.verdicts.go.ok or judged.verdicts.rustls.ok)
+  if is_accepted and not reaches(judged, names) then return nil end
   if judged.way.is_whole and judged.way.top == judged.leaf then
     return { word = "client_self_signed", detail = "it is its own issuer", sure = true }
   end
@@ -207,13 +210,16 @@ local function foreign(judged)
   return { word = "foreign", note = true, of = other, detail = "it is no part of the leaf's chain" }
 end
 
+-- Of lint: what is judged above, on the certificates themselves.
+local judged_already = { chain_issuer = true, chain_order = true, duplicate = true, several = true, silent_loss = true,
+  refused = true }
+
 local function pem_fault(judged)
   -- A file that holds the key as well is not what lint expects of a chain, and yet fine.
   if not judged.pem or judged.pem:find("PRIVATE KEY-----", 1, true) then return nil end
   local pem = require "tcpki.pem"
   for _, fault in ipairs(pem.lint(judged.pem, { expect = "chain" })) do
-    -- The order and the kinds are judged above, on the certificates themselves.
-    if fault.severity == "error" and fault.line and fault.who then
+    if fault.severity == "error" and fault.line and fault.who and not judged_already[fault.code] then
       return { word = "bad_pem", note = true, line = fault.line,
         detail = ("line %d: %s; stumbling over it: %s"):format(fault.line, fault.message, fault.who) }
     end

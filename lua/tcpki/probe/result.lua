@@ -7,6 +7,7 @@ local context = require "tcpki.probe.context"
 local fields = require "tcpki.probe.fields"
 local findings = require "tcpki.probe.findings"
 local judge = require "tcpki.probe.judge"
+local later = require "tcpki.probe.later"
 local report = require "tcpki.probe.report"
 local rungs = require "tcpki.probe.rungs"
 local trace = require "tcpki.probe.trace"
@@ -106,8 +107,8 @@ end
 
 local function grpc_of(seen)
   local answer = seen.system
-  for _, later in ipairs { seen.described or false, seen.health or false } do
-    if later and answer.code == 0 then answer = later end
+  for _, next_answer in ipairs { seen.described or false, seen.health or false } do
+    if next_answer and answer.code == 0 then answer = next_answer end
   end
   if not answer then
     return { code = 4, name = words.status[4], message = "no connection in time" }
@@ -145,6 +146,15 @@ local function warnings_of(task, known, made)
   }
 end
 
+-- Where it is one thing or another, what to do about the other belongs beside it.
+local function with_other_cure(made, filled)
+  local candidates = made.candidates
+  if made.certain or not candidates or candidates[1] ~= made.cause or not candidates[2] then return made.hint end
+  local _, cure = causes.describe(candidates[2], filled)
+  if cure:find("?", 1, true) then return made.hint end -- a field that only its own judgement gives
+  return ("%s%s Or, if it is %s: %s"):format(made.hint, made.hint:find "%.$" and "" or ".", candidates[2], cure)
+end
+
 --- The result of a climb.
 -- @tparam table settings options of `probe.run`
 -- @tparam table task
@@ -171,11 +181,14 @@ function result.of(settings, task, attempts)
   made.certificate = leaf and describe_certificate(leaf, now)
   local known = context.of(task, made.peer, seen.trace, now)
   local word, about = judge.attempt(known, seen)
-  made.findings, made.accepted_by = findings.shown(known.findings), known.findings.verdicts
+  made.findings = later.list(function() return findings.shown(known.findings) end)
+  made.accepted_by = task.material.accepted and known.findings.verdicts or nil
   made.disagreement = judge.disagreement(known, seen)
   add_attempts(made, task, attempts, now)
-  result.conclude(made, word, about, word == "ok" and {} or fields.of(known, seen, about))
-  made.warnings = made.authenticated and warnings_of(task, known, made) or {}
+  local filled = word == "ok" and {} or fields.of(known, seen, about)
+  result.conclude(made, word, about, filled)
+  made.hint = with_other_cure(made, filled)
+  made.warnings = later.list(function() return made.authenticated and warnings_of(task, known, made) or {} end)
   return result.finish(made, task)
 end
 

@@ -4,6 +4,7 @@
 -- @module tcpki.probe.warnings
 
 local date = require "tcpki.date"
+local later = require "tcpki.probe.later"
 local printable = require("tcpki.probe.words").printable
 local span = require("tcpki.probe.report").span
 
@@ -57,6 +58,14 @@ local function finding(seen, word)
   for _, one in ipairs(seen.findings) do
     if one.word == word then return { subject = one.subject, detail = one.detail } end
   end
+end
+
+-- OpenSSL completes the chain that it sends out of the CAs that it trusts, and so does gRPC core over it.
+local function chain_completed(seen)
+  local way = seen.findings.way
+  local first = way and not way.is_whole and way.beyond[1]
+  if not first or first.where ~= seen.roots_name or way.is_root_below then return nil end
+  return { subject = tostring(first.certificate:subject()), where = first.where }
 end
 
 local function verifier_refuses(seen)
@@ -146,6 +155,10 @@ warnings.rows = {
     message = "The certificates above the leaf are not in the order of the chain: this server sorts them, others do "
       .. "not.",
     hint = "Put each certificate before the one that issued it; tcpki.chain.read does, and :write writes it." },
+  { word = "client_intermediate_missing", find = chain_completed,
+    message = "{subject} is not in the file of the certificate: gRPC core took it from {where} and sent it. Other "
+      .. "clients (Go, rustls, Java) send the file as it is, and are refused.",
+    hint = "Append the certificate of {subject} to the file (leaf first)." },
   { word = "duplicate", find = function(seen) return finding(seen, "duplicate") end,
     message = "The certificate {subject} is sent more than once.",
     hint = "Leave it in the file once." },
@@ -195,7 +208,8 @@ end
 
 --- What is to be warned of.
 -- @tparam table seen `certificates` (of the client, the leaf first), `peer` (of the server), `roots` (given for the
--- server), `findings`, `now`; where they are known `trace`, `server_name`, `key_traditional`, `addresses`
+-- server) and `roots_name` (what the findings call them), `findings`, `now`; where they are known `trace`,
+-- `server_name`, `key_traditional`, `addresses`
 -- @treturn {table,…} of `word`, `message`, `hint`, in the order of the rows
 function warnings.of(seen)
   local list = {}
@@ -208,9 +222,12 @@ end
 -- @treturn table result
 function warnings.add_addresses(result)
   local row = warnings.rows[#warnings.rows]
-  local list = table.move(result.warnings or {}, 1, #(result.warnings or {}), 1, {})
-  add(list, row, { addresses = result.addresses })
-  result.warnings = list
+  local before = result.warnings or {}
+  result.warnings = later.list(function()
+    local list = table.move(before, 1, #before, 1, {})
+    add(list, row, { addresses = result.addresses })
+    return list
+  end)
   return result
 end
 

@@ -96,8 +96,9 @@ return {
   { word = "client_refused", stage = "settings",
     sentence = "The server refused the connection after it had seen the certificate {subject}, "
       .. "and gave no reason. {evidence}",
-    cure = "Ask the server's log; compare the issuer {issuer} with the CAs that it trusts now.",
-    needs = "nothing: it is never certain",
+    cure = "Ask the server's log; compare the issuer {issuer} with the CAs that it trusts now, by key and not by name "
+      .. "(openssl x509 -noout -pubkey).",
+    needs = "nothing: it is never certain, and its candidates are what it may be",
     source = "stacks.md: gRPC core, Node and HTTP proxies send no alert" },
   { word = "http_400_certificate", stage = "settings",
     sentence = "An HTTP server in front, such as nginx, took the connection and refused the certificate {subject} with "

@@ -29,6 +29,7 @@ end
 local function of_issuer(found)
   local way = found.way
   if way and not way.is_whole and not way.is_root_below then
+    if path.sounds_intermediate(way.missing) then return { "client_intermediate_missing", "client_ca_unknown" } end
     return { "client_ca_unknown", "client_intermediate_missing" }
   end
   return { "client_ca_unknown" }
@@ -39,21 +40,18 @@ local function add(list, ...)
   return list
 end
 
+-- Whether the CAs that the server is said to accept vouch for the certificate.
+local function is_accepted(found)
+  return found.verdicts ~= nil and (found.verdicts.go.ok or found.verdicts.rustls.ok)
+end
+
 -- What is left where nothing about the certificate explains the refusal; whether the issuer is one that the server
 -- names decides what is likely.
 local function hidden(found, trace)
+  if is_accepted(found) then return { "client_revoked", "rotation_not_loaded" } end
   local names_known = trace and trace.certificate_requested and trace.ca_name_count > 0
   if names_known or found.verdicts then return { "client_ca_twin", "client_revoked" } end
   return add(of_issuer(found), "client_ca_twin", "client_revoked")
-end
-
--- Whether all verifiers let the certificate in, with the CAs that the server is said to accept.
-local function is_accepted(found)
-  if not found.verdicts then return false end
-  for _, verdict in ipairs(found.verdicts) do
-    if not verdict.ok then return false end
-  end
-  return true
 end
 
 local function not_loaded(found, trace)
@@ -68,13 +66,14 @@ local function not_loaded(found, trace)
   }
 end
 
--- The server names the issuer, and does not know who made the signature: another key. It could only be that it holds an
--- intermediate without the root above it, which OpenSSL asks for.
-local function of_listed_issuer(found)
-  local way = found.way
-  local is_root = way.is_whole or way.is_root_below or not path.sounds_intermediate(way.missing)
-  return "client_ca_twin", { certain = is_root, candidates = not is_root and { "client_ca_twin", "client_ca_unknown" }
-    or nil }
+-- The server names the issuer, and does not know who made the signature: for Go that is another key. OpenSSL says the
+-- same of an intermediate without the root above it, and where it is to look into a CRL that it does not have.
+local function of_listed_issuer(trace)
+  local stack = stacks.of(trace)
+  if stack and stack.name == "go" then return "client_ca_twin", {} end
+  return "client_ca_twin", {
+    certain = false, candidates = { "client_ca_twin", "client_ca_unknown", "client_refused" },
+  }
 end
 
 -- Alerts that say something where no finding does.
@@ -92,7 +91,7 @@ telling[45] = function(context)
 end
 
 telling[48] = function(_, found, trace)
-  if trace and trace.issuer_listed then return of_listed_issuer(found) end
+  if trace and trace.issuer_listed then return of_listed_issuer(trace) end
   local candidates = add(of_issuer(found), "client_ca_twin")
   return candidates[1], { certain = false, candidates = candidates }
 end
@@ -108,7 +107,10 @@ local function of_nothing(context, found, trace, alert)
   local word, about = not_loaded(found, trace)
   if word then return word, about end
   if telling[alert] then return telling[alert](context, found, trace) end
-  return "client_refused", { certain = false, candidates = add(hidden(found, trace), "client_refused") }
+  local candidates = add(hidden(found, trace), "client_refused")
+  -- A server that names no CAs most likely does not know this one; of one that does, nothing is likely.
+  local names_none = trace and trace.certificate_requested and trace.ca_name_count == 0 and not found.verdicts
+  return names_none and candidates[1] or "client_refused", { certain = false, candidates = candidates }
 end
 
 -- ---- with findings ----
@@ -158,8 +160,8 @@ end
 
 local function said(alert, trace)
   if alert then return ("The server sent alert %d, %s."):format(alert, words.alert[alert]) end
-  if trace and trace.ended == "reset" then return "It reset the connection and sent no alert." end
-  return "It closed the connection and sent no alert."
+  if trace and trace.ended == "reset" then return "The server reset the connection and sent no alert." end
+  return "The server closed the connection and sent no alert."
 end
 
 --- The cause of a refusal.
