@@ -189,6 +189,20 @@ function party.sni_router(backend, name)
   return start(("perl -e %s %s %s"):format(quote(router), quote(backend), quote(name)))
 end
 
+-- A server of test/hostile, which means harm of one kind: see there.
+function party.hostile(kind, leaf, ca)
+  local build = os.getenv "BUILD" or "build"
+  local program = build .. "/hostile"
+  if not party.hostile_is_built then
+    local compile = "%s -std=c11 -D_POSIX_C_SOURCE=200809L -O1 -o %s.new test/hostile/server.c -lssl -lcrypto"
+    assert(os.execute((compile .. " && mv %s.new %s"):format(os.getenv "CC" or "cc", program, program, program)))
+    party.hostile_is_built = true
+  end
+  local directory = party.directory()
+  return start(("%s %s %s %s %s"):format(program, kind, put(directory, "server.pem", leaf.chain:pem()),
+    put(directory, "server.key", leaf.key:pem()), put(directory, "ca.pem", ca.certificate:pem())), directory)
+end
+
 -- A port that nobody listens on.
 function party.free_port()
   local made = party.odd "silent"
