@@ -55,11 +55,11 @@ describe("a configuration of the Temporal server", function()
     setup(function()
       local list = {}
       for i, case in ipairs(cases.rows) do
-        local report = check(case.tls)
+        case.text = start.configuration(case.tls, { worker = true })
+        local report = assert(server.check_text(case.text, { root = directory.root }))
         case.words = not case.lives and report.server or "Starting to serve on frontend listener"
         case.directory, case.file = directory.root, case.name
         case.name = ("case-%d"):format(i)
-        case.text = start.configuration(case.tls, { worker = true })
         list[i] = case
       end
       start.run(list)

@@ -159,7 +159,7 @@ end
 local keeper = [[
 cd '%s' || exit 1
 {
-  '%s' --config-file '%s' --allow-no-auth start %s >server.log 2>&1 </dev/null &
+  '%s' %s --allow-no-auth start %s >server.log 2>&1 </dev/null &
   echo $! >server.pid
   wait $!
   echo $? >server.exit
@@ -174,10 +174,12 @@ done
 kill -9 "$pid" 2>/dev/null
 ]]
 
--- Starts the program in a directory; the handle, once closed, ends it.
+-- Starts the program in a directory; the handle, once closed, ends it. The configuration is a file, or options.
 function server.keep(directory, binary, configuration_file, arguments)
   os.remove(directory .. "/server.exit")
-  return assert(io.popen(keeper:format(directory, binary, configuration_file, arguments), "w"))
+  local loaded = configuration_file:find "^%-" and configuration_file
+    or ("--config-file '%s'"):format(configuration_file)
+  return assert(io.popen(keeper:format(directory, binary, loaded, arguments), "w"))
 end
 
 local function exists(path)

@@ -122,7 +122,7 @@ local function add_text(state, decoded)
   for _, problem in ipairs(decoded.problems) do
     state.add(problem.code, { place = short(problem.place), line = problem.line, wanted = problem.wanted,
       name = problem.name, other = problem.other, cure = cures[problem.wanted] or "correct it",
-      says = problem.says })
+      says = state.is_text and ("line %d: %s"):format(problem.line, problem.says) or problem.says })
   end
   if decoded.stopped then
     state.add("bad_yaml", { line = decoded.stopped.line, reason = decoded.stopped.message,
@@ -311,6 +311,7 @@ local function check_parsed(state, text)
     err.path = state.path
     return nil, err
   else
+    state.is_text = true
     check_tree(state, node, more)
   end
   return state.report
@@ -359,7 +360,7 @@ function check.check(config, given)
   end
   local is_tls = (getmetatable(config) or {}).__name == "tcpki.server.tls"
   local state = new_state(nil, given)
-  local node = assert(yaml.parse(yaml.dump(is_tls and { global = { tls = config:table() } } or config)))
+  local node = assert(yaml.parse(is_tls and config:yaml() or yaml.dump(config)))
   check_tree(state, node)
   for _, finding in ipairs(state.report) do
     -- The lines are those of a text that nobody has seen.

@@ -117,11 +117,14 @@ local function build_value(place, row, value)
     options.list(WHERE, place, value, "string")
     value = { table.unpack(value) }
   end
-  -- An empty list would be written as one, and an empty section as a list.
-  return value, (type(value) ~= "table" or #value > 0) and value or nil
+  if type(value) == "table" and #value == 0 then
+    return value, nil
+  end
+  return value, value
 end
 
--- A section: with every field for the validation, and with those that are given, in their order, to be written.
+-- A section: with every field for the validation, and with those that are given, in their order, to be written. An empty
+-- one is left out: lyaml would write it as a list.
 function build(place, given, kind)
   local known = {}
   for _, row in ipairs(fields.types[kind]) do
@@ -227,8 +230,8 @@ end
 
 local tls = {}
 
---- Makes the section `global.tls` and refuses what the server would refuse at its start. Nothing is read: what is in the
--- files, `server.check` says of the result.
+--- Makes the section `global.tls` and refuses what the server would refuse at its start. Nothing is read: what is in
+-- the files, `server.check` says of the result.
 --
 --     server.tls {
 --       internode = {
