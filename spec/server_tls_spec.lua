@@ -217,8 +217,9 @@ global:
       { system_worker = { client = { root_ca_files = { "a" }, root_ca_data = { "YQ==" } } } })
     refused("file_and_data", "cannot specify both rootCAFiles and rootCAData properties",
       { remote_clusters = { a = { client = { root_ca_files = { "a" }, root_ca_data = { "YQ==" } } } } })
-    refused("file_and_data", "only one of certFile or certData properties should be spcified", { remote_clusters = { a = {
-      client = { force_tls = true }, server = { certificate_file = "a", certificate_data = "YQ==" } } } })
+    refused("file_and_data", "only one of certFile or certData properties should be spcified",
+      { remote_clusters = { a = { client = { force_tls = true },
+        server = { certificate_file = "a", certificate_data = "YQ==" } } } })
     refused("empty_item", "invalid ServerTLS.ClientCAFiles: CA cannot be empty string",
       { frontend = { server = { client_ca_files = { "a", " " } } } })
     refused("empty_item", "invalid ServerTLS.ClientCAData: CA cannot be empty string",
@@ -261,7 +262,8 @@ global:
     expect.throws({ "frontend.server", "unknown option 'certFile'", "certificate_file" }, server.tls,
       { frontend = { server = { certFile = "a" } } })
     expect.throws("option 'frontend' must be table", server.tls, { frontend = "a" })
-    expect.throws("client_ca_files 1 must be string", server.tls, { frontend = { server = { client_ca_files = { 1 } } } })
+    expect.throws("client_ca_files 1 must be string", server.tls,
+      { frontend = { server = { client_ca_files = { 1 } } } })
     expect.throws("client_ca_data 1 must be", server.tls, { frontend = { server = { client_ca_data = { 1 } } } })
     expect.throws("expected a list", server.tls, { frontend = { server = { client_ca_files = { a = "b" } } } })
     expect.throws("host_overrides.a must be table", server.tls, { frontend = { host_overrides = { a = 1 } } })

@@ -70,8 +70,7 @@ function cases.write(directory)
   directory:file("garbage.pem", "hello\n")
   openssl.run(("pkcs8 -topk8 -passout pass:secret -in %s -out %s"):format(directory:path "internode.key",
     directory:path "encrypted.key"))
-  os.execute(("mkdir '%s'; cp '%s' '%s'; chmod 644 '%s'"):format(directory:path "folder", directory:path "internode.key",
-    directory:path "open.key", directory:path "open.key"))
+  os.execute(("cd '%s' && mkdir folder && cp internode.key open.key && chmod 644 open.key"):format(directory.root))
 end
 
 local GOOD = {
@@ -184,8 +183,8 @@ row("no root of the nodes", ("    internode: { server: { %s } }\n$F$R"):format(B
   { worker = true })
 node("another CA of the nodes", OWN .. "requireClientAuth: true, clientCaFiles: [client-ca.pem]", { "client_unknown" },
   { worker = true })
-row("nodes that dial with TLS only", "    internode: { client: { serverName: internode, rootCaFiles: [server-ca.pem] } }\n"
-  .. "    frontend: { server: { certFile: frontend.pem, keyFile: frontend.key, " .. LET_IN .. " }, client: { "
+row("nodes that dial with TLS only", "    internode: { client: { serverName: internode, rootCaFiles: "
+  .. "[server-ca.pem] } }\n    frontend: { server: { certFile: frontend.pem, keyFile: frontend.key, " .. LET_IN .. " }, client: { "
   .. "serverName: localhost, rootCaFiles: [server-ca.pem] } }\n$R",
   { "internode_plaintext", "plaintext_server", "no_client_certificate" }, { worker = true })
 row("a frontend without the CA of the nodes", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: "
@@ -197,8 +196,8 @@ row("a worker in plaintext", "$I    frontend:\n      server: { certFile: fronten
 row("a worker without a certificate", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key, "
   .. "requireClientAuth: true, clientCaFiles: [client-ca.pem] }\n    systemWorker: { client: { serverName: localhost, "
   .. "rootCaFiles: [server-ca.pem] } }\n$R", { "no_client_certificate" }, { worker = true })
-row("a worker that wants another name", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key, "
-  .. "requireClientAuth: true, clientCaFiles: [server-ca.pem] }\n      client: { serverName: nobody, rootCaFiles: "
+row("a worker that wants another name", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: "
+  .. "frontend.key, requireClientAuth: true, clientCaFiles: [server-ca.pem] }\n      client: { serverName: nobody, rootCaFiles: "
   .. "[server-ca.pem] }\n$R", { "name_not_in_certificate" }, { worker = true })
 
 -- The server says nothing.
@@ -216,10 +215,10 @@ row("no key at all", "    frontend: { server: { certFile: frontend.pem, requireC
 row("clients that are not required", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key, "
   .. "clientCaFiles: [client-ca.pem] }\n      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R",
   { "client_ca_ignored" }, { lives = true })
-row("no clients' CA", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key }\n      client: { "
-  .. "serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R", { "client_not_required" }, { lives = true })
-row("the CAs of the system for clients", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key, "
-  .. "requireClientAuth: true }\n      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R",
+row("no clients' CA", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key }\n"
+  .. "      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R", { "client_not_required" }, { lives = true })
+row("the CAs of the system for clients", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: "
+  .. "frontend.key, requireClientAuth: true }\n      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R",
   { "client_ca_missing" }, { lives = true })
 node("several CAs in a file", OWN .. "requireClientAuth: true, clientCaFiles: [both-ca.pem]", { "several_in_file" },
   { lives = true })
@@ -249,7 +248,8 @@ local function host(name, hosts, found)
   row(name, "$I$F" .. "      hostOverrides:\n" .. hosts .. "$R", found, { lives = true })
 end
 
-local PAYMENTS = "certFile: payments.pem, keyFile: payments.key, requireClientAuth: true, clientCaFiles: [client-ca.pem]"
+local PAYMENTS = "certFile: payments.pem, keyFile: payments.key, requireClientAuth: true, "
+  .. "clientCaFiles: [client-ca.pem]"
 host("a host of its own", ("        payments.example.com: { %s }\n"):format(PAYMENTS), {})
 host("a host that the certificate does not bear", ("        accounts.example.com: { %s }\n"):format(PAYMENTS),
   { "host_not_in_certificate" })
@@ -262,15 +262,15 @@ host("an open host", "        payments.example.com: { certFile: payments.pem, ke
   { "override_open" })
 host("a host without a certificate", "        payments.example.com: { requireClientAuth: true }\n",
   { "override_without_certificate" })
-row("hosts of the nodes", "$I" .. ("      hostOverrides: { payments.example.com: { %s } }\n"):format(PAYMENTS) .. "$F$R",
+row("hosts of the nodes", ("$I      hostOverrides: { payments.example.com: { %s } }\n$F$R"):format(PAYMENTS),
   { "overrides_ignored" }, { lives = true })
 row("a worker that is passed over", "$I$F$R    systemWorker: { client: { serverName: localhost } }\n",
   { "worker_ignored" }, { lives = true })
 row("another cluster", "$I$F$R    remoteClusters:\n      other.example.com: { server: { certFile: worker.pem, keyFile: "
-  .. "worker.key, requireClientAuth: true }, client: { serverName: other.example.com, rootCaFiles: [server-ca.pem] } }\n",
-  {}, { lives = true })
-row("another cluster with a port", "$I$F$R    remoteClusters:\n      'other.example.com:7233': { client: { rootCaFiles: "
-  .. "[server-ca.pem] } }\n", { "remote_key" }, { lives = true })
+  .. "worker.key, requireClientAuth: true }, client: { serverName: other.example.com, rootCaFiles: "
+  .. "[server-ca.pem] } }\n", {}, { lives = true })
+row("another cluster with a port", "$I$F$R    remoteClusters:\n      'other.example.com:7233': { client: { "
+  .. "rootCaFiles: [server-ca.pem] } }\n", { "remote_key" }, { lives = true })
 row("another cluster in plaintext", "$I$F$R    remoteClusters:\n      other.example.com: { client: { serverName: "
   .. "other.example.com } }\n", { "plaintext_client" }, { lives = true })
 row("a certificate that another cluster never sees", "$I$F$R    remoteClusters:\n      other.example.com: { server: { "

@@ -123,8 +123,8 @@ local function build_value(place, row, value)
   return value, value
 end
 
--- A section: with every field for the validation, and with those that are given, in their order, to be written. An empty
--- one is left out: lyaml would write it as a list.
+-- A section: with every field for the validation, and with those that are given, in their order, to be written. An
+-- empty one is left out: lyaml would write it as a list.
 function build(place, given, kind)
   local known = {}
   for _, row in ipairs(fields.types[kind]) do
