@@ -190,7 +190,7 @@ test-stacks:  ## the diagnosis before servers of every TLS stack (STACKS_TIMES: 
 	$(call need,build probe test server stacks)
 	$(AGAIN) build PROBE=yes
 	@for counterpart in server stacks; do tools/counterparts $$counterpart >/dev/null || exit 1; done
-	@STACKS_TIMES=$(STACKS_TIMES) $(BUSTED) --run=stacks spec/stacks_spec.lua
+	@STACKS_TIMES=$(STACKS_TIMES) $(BUSTED) --run=stacks spec/stacks_spec.lua spec/probe_verifiers_spec.lua
 
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)
