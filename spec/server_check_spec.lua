@@ -172,7 +172,8 @@ describe("a configuration of the Temporal server", function()
       for i = 1, 30 do
         lines[#lines + 1] = ("a%d: &a%d [%s]"):format(i, i, (("*a%d, "):format(i - 1)):rep(10))
       end
-      local text = table.concat(lines, "\n") .. "\nglobal: { tls: { internode: { server: { clientCaFiles: *a30 } } } }\n"
+      local text = table.concat(lines, "\n")
+        .. "\nglobal: { tls: { internode: { server: { clientCaFiles: *a30 } } } }\n"
       assert.same({ ("wrong_type "):rep(10):match "^(.-) $" }, { table.concat(codes_of(found(text)), " ", 1, 10) })
     end)
 

@@ -184,7 +184,8 @@ row("no root of the nodes", ("    internode: { server: { %s } }\n$F$R"):format(B
 node("another CA of the nodes", OWN .. "requireClientAuth: true, clientCaFiles: [client-ca.pem]", { "client_unknown" },
   { worker = true })
 row("nodes that dial with TLS only", "    internode: { client: { serverName: internode, rootCaFiles: "
-  .. "[server-ca.pem] } }\n    frontend: { server: { certFile: frontend.pem, keyFile: frontend.key, " .. LET_IN .. " }, client: { "
+  .. "[server-ca.pem] } }\n    frontend: { server: { certFile: frontend.pem, keyFile: frontend.key, "
+  .. LET_IN .. " }, client: { "
   .. "serverName: localhost, rootCaFiles: [server-ca.pem] } }\n$R",
   { "internode_plaintext", "plaintext_server", "no_client_certificate" }, { worker = true })
 row("a frontend without the CA of the nodes", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: "
@@ -197,7 +198,8 @@ row("a worker without a certificate", "$I    frontend:\n      server: { certFile
   .. "requireClientAuth: true, clientCaFiles: [client-ca.pem] }\n    systemWorker: { client: { serverName: localhost, "
   .. "rootCaFiles: [server-ca.pem] } }\n$R", { "no_client_certificate" }, { worker = true })
 row("a worker that wants another name", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: "
-  .. "frontend.key, requireClientAuth: true, clientCaFiles: [server-ca.pem] }\n      client: { serverName: nobody, rootCaFiles: "
+  .. "frontend.key, requireClientAuth: true, clientCaFiles: [server-ca.pem] }\n      client: { serverName: "
+  .. "nobody, rootCaFiles: "
   .. "[server-ca.pem] }\n$R", { "name_not_in_certificate" }, { worker = true })
 
 -- The server says nothing.
@@ -216,9 +218,11 @@ row("clients that are not required", "$I    frontend:\n      server: { certFile:
   .. "clientCaFiles: [client-ca.pem] }\n      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R",
   { "client_ca_ignored" }, { lives = true })
 row("no clients' CA", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key }\n"
-  .. "      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R", { "client_not_required" }, { lives = true })
+  .. "      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R", { "client_not_required" }, { "
+  .. "lives = true })
 row("the CAs of the system for clients", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: "
-  .. "frontend.key, requireClientAuth: true }\n      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R",
+  .. "frontend.key, requireClientAuth: true }\n      client: { serverName: localhost, rootCaFiles: "
+  .. "[server-ca.pem] }\n$R",
   { "client_ca_missing" }, { lives = true })
 node("several CAs in a file", OWN .. "requireClientAuth: true, clientCaFiles: [both-ca.pem]", { "several_in_file" },
   { lives = true })
