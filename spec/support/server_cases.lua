@@ -218,8 +218,8 @@ row("clients that are not required", "$I    frontend:\n      server: { certFile:
   .. "clientCaFiles: [client-ca.pem] }\n      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R",
   { "client_ca_ignored" }, { lives = true })
 row("no clients' CA", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: frontend.key }\n"
-  .. "      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R", { "client_not_required" }, { "
-  .. "lives = true })
+  .. "      client: { serverName: localhost, rootCaFiles: [server-ca.pem] }\n$R", { "client_not_required" },
+  { lives = true })
 row("the CAs of the system for clients", "$I    frontend:\n      server: { certFile: frontend.pem, keyFile: "
   .. "frontend.key, requireClientAuth: true }\n      client: { serverName: localhost, rootCaFiles: "
   .. "[server-ca.pem] }\n$R",
