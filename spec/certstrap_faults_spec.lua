@@ -78,6 +78,14 @@ describe("a certstrap depot", function()
       expect.fault("not_found", depot:verify "nobody")
     end)
 
+    it("has what was revoked, which is an error of the certificate and none of the depot", function()
+      assert(depot:revoke "worker")
+      local report = assert(depot:verify())
+      assert.same({ "revoked worker.crt" }, found(report))
+      assert.is_true(report.ok)
+      assert.is_false(assert(depot:verify "worker").ok)
+    end)
+
     it("has ended, or not begun, or lacks the issuer", function()
       local at = os.time() + 400 * DAY
       assert.same({}, findings(nil, { at = at }))

@@ -140,7 +140,9 @@ local function check_issuer(state, certificate, about)
   local crl = state:crl_of(issuer)
   for _, entry in ipairs(crl and crl:entries() or {}) do
     if entry.serial == certificate:serial() then
-      state:add("revoked", { date = date.minute(entry.time) }, about)
+      -- An answer to who asks for this one; nothing is wrong with a depot that has revoked something.
+      state:add("revoked", { date = date.minute(entry.time) }, { path = about.path, subject = about.subject,
+        severity = not state.named and "info" or nil })
       return
     end
   end
@@ -268,7 +270,7 @@ return function(depot, name, given)
   if not roots then
     return nil, err
   end
-  local state = setmetatable({ depot = depot, all = all, roots = roots, at = given.at or os.time(), crls = {},
+  local state = setmetatable({ depot = depot, named = name ~= nil, all = all, roots = roots, at = given.at or os.time(), crls = {},
     purpose = given.purpose, passphrase = store.passphrase(given),
     report = report.new(("%s: in order"):format(name or depot.directory)) }, { __index = methods })
   for _, stem in ipairs(stems) do
