@@ -9,7 +9,7 @@
 #include "clock.h"
 
 /* How long one that nobody waits for any more may go on waiting. */
-static const double SLICE_SECONDS = 0.05;
+static const double SLICE_SECONDS = 0.01;
 
 struct errand {
     pthread_t thread;

@@ -5,6 +5,7 @@ local core = require "tcpki.core"
 local probe = require "tcpki.probe"
 local probe_core = require "tcpki.probe.core"
 local tcpki = require "tcpki"
+local together = require "tcpki.probe.together"
 
 local authority = assert(tcpki.authority.new { subject = { CN = "Root" }, days = 30 })
 local function issue(name, usage)
@@ -38,6 +39,12 @@ local function run(settings)
   return probe.run(settings)
 end
 
+-- Nobody listens there.
+local clients = {}
+for i = 1, 2 do
+  clients[i] = probe_core.client { target = "ipv4:127.0.0.1:1", server_name = "localhost", seconds = 60, roots = root }
+end
+
 local cases = {
   { "probe.run authenticated", function()
     local result = run {
@@ -53,6 +60,14 @@ local cases = {
   { "probe.run refused input", function()
     local result = run { address = "localhost:1", certificate = root, key = client.key:pem() }
     if result.cause ~= "key_mismatch" then error(tostring(result), 0) end
+  end },
+  -- What climbs of several addresses wait by; the climbs themselves are those of above.
+  { "two waits at once", function()
+    local states = together.run {
+      function() return together.wait(clients[1], 10) end,
+      function() return together.ask(clients[2], "system_info", nil, 10) end,
+    }
+    if states[1] ~= "failed" or states[2].code ~= 14 then error("not refused", 0) end
   end },
   { "probe.frontend", function() frontend():close() end },
   { "probe.frontend in Cloud mode", function() cloud_frontend():close() end },
