@@ -270,8 +270,8 @@ return function(depot, name, given)
   if not roots then
     return nil, err
   end
-  local state = setmetatable({ depot = depot, named = name ~= nil, all = all, roots = roots, at = given.at or os.time(), crls = {},
-    purpose = given.purpose, passphrase = store.passphrase(given),
+  local state = setmetatable({ depot = depot, named = name ~= nil, all = all, roots = roots, crls = {},
+    at = given.at or os.time(), purpose = given.purpose, passphrase = store.passphrase(given),
     report = report.new(("%s: in order"):format(name or depot.directory)) }, { __index = methods })
   for _, stem in ipairs(stems) do
     check_stem(state, stem, found[stem])
