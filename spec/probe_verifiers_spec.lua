@@ -1,12 +1,12 @@
 -- Our judgement of a client's chain against the accepted CAs, beside those whose rules it follows: Go, the openssl
 -- command, and rustls (with the servers of make test-stacks).
 
-local certificate = require "tcpki.certificate"
 local go = require "spec.support.go"
 local openssl = require "spec.support.openssl"
 local tcpki = require "tcpki"
 local temporary = require "spec.support.temporary"
 local verifiers = require "tcpki.probe.verifiers"
+local wrong = require "spec.support.wrong"
 
 local day, now = 24 * 60 * 60, os.time()
 
@@ -21,57 +21,21 @@ end
 local root, other, twin = authority "Root", authority "Other", authority "Root"
 local past = authority("Past Root", -1)
 
--- Options of certificate.make; false takes one away.
-local function make(options)
-  local all = {
-    subject = { CN = "worker" }, not_before = now - day, not_after = now + day, issuer = root.certificate,
-    issuer_key = root.key, key_usage = { "digital_signature" }, extended_key_usage = { "client_auth" },
-  }
-  local key = options.key or assert(tcpki.key.generate())
-  for name, value in pairs(options) do all[name] = value or nil end
-  all.key, all.public_key = nil, key
-  if all.self_signed then all.self_signed, all.issuer, all.issuer_key = nil, nil, key end
-  return { certificate = assert(certificate.make(all)), key = key }
-end
-
-local function under(issuer, options)
-  options = options or {}
-  options.issuer, options.issuer_key = issuer.certificate, issuer.key
-  return make(options)
-end
-
-local function subordinate(options)
-  local all = {
-    subject = { CN = "Issuing CA" }, basic_constraints = { ca = true }, key_usage = { "key_cert_sign" },
-    extended_key_usage = false,
-  }
-  for name, value in pairs(options or {}) do all[name] = value end
-  return make(all)
-end
-
--- What tcpki makes is of version 3.
-local function version_1(directory, name, issuer)
-  local key = assert(tcpki.key.generate())
-  local key_path = directory:file(nil, key:pem())
-  local request = openssl.run(("req -new -key '%s' -subj '/CN=%s'"):format(key_path, name))
-  local signing = issuer and ("-CA '%s' -CAkey '%s'"):format(directory:file(nil, issuer.certificate:pem()),
-    directory:file(nil, issuer.key:pem())) or ("-signkey '%s'"):format(key_path)
-  local text = openssl.run(("x509 -req -in '%s' %s -days 2"):format(directory:file(nil, request), signing))
-  local made = assert(certificate.parse(text))
-  assert.equal(1, made:version())
-  return { certificate = made, key = key }
-end
+local function make(options) return wrong.make(root, options) end
+local function under(issuer, options) return wrong.make(issuer, options) end
+local function subordinate(options) return wrong.subordinate(root, options) end
+local version_1 = wrong.version_1
 
 -- Name, chain as sent, accepted CAs.
 local function cases_of(directory)
-  local good, own = make {}, make { self_signed = true }
+  local good, own = make {}, wrong.make(nil)
   local sub = subordinate()
   local past_sub = subordinate { not_before = now - 9 * day, not_after = now - day }
   local server_sub = subordinate { extended_key_usage = { "server_auth" } }
   local any_sub = subordinate { extended_key_usage = { "any" } }
   local no_ca = subordinate { basic_constraints = false }
   local short = subordinate { basic_constraints = { ca = true, path_length = 0 } }
-  local too_deep = subordinate { subject = { CN = "Deep CA" }, issuer = short.certificate, issuer_key = short.key }
+  local too_deep = wrong.subordinate(short, { subject = { CN = "Deep CA" } })
   local weak_sub = subordinate { digest = "SHA1" }
   local old, old_sub = version_1(directory, "worker", root), version_1(directory, "Old CA", root)
   local old_root = version_1(directory, "Old Root")
@@ -195,7 +159,8 @@ func main() {
 
 local function openssl_accepts(directory, accepted, chain, leaf)
   local command = ("openssl verify -purpose sslclient -auth_level 2 -no-CApath -no-CAstore -CAfile '%s' "
-    .. "-untrusted '%s' '%s' 2>&1"):format(directory:file(nil, accepted), directory:file(nil, chain), directory:file(nil, leaf))
+    .. "-untrusted '%s' '%s' 2>&1"):format(directory:file(nil, accepted), directory:file(nil, chain),
+      directory:file(nil, leaf))
   local handle = assert(io.popen(command))
   local said = handle:read "a"
   handle:close()
@@ -287,8 +252,8 @@ describe("the judgement of a chain against the accepted CAs", function()
     for _, case in ipairs(cases) do
       local certificates, text = certificates_of(case[2])
       local roots, roots_text = certificates_of(case[3])
-      handle = assert(io.popen(("'%s/rustls-server' verify '%s' '%s' %d 2>&1"):format(built, directory:file(nil, roots_text),
-        directory:file(nil, text), now)))
+      handle = assert(io.popen(("'%s/rustls-server' verify '%s' '%s' %d 2>&1"):format(built,
+        directory:file(nil, roots_text), directory:file(nil, text), now)))
       local said = handle:read "l"
       assert(handle:close(), said)
       assert_same(case, "rustls", said == "accepted", verifiers.judge(certificates, roots, now).rustls, said)
