@@ -9,8 +9,13 @@ local temporary = {}
 local methods = {}
 local metatable = { __index = methods }
 
-function temporary.directory()
-  local handle = assert(io.popen "mktemp -d")
+-- In memory, where the system has a place for that: thousands of files are synced in no time.
+function temporary.in_memory()
+  return temporary.directory(os.execute "test -d /dev/shm -a -w /dev/shm" and "-p /dev/shm" or "")
+end
+
+function temporary.directory(where)
+  local handle = assert(io.popen("mktemp -d " .. (where or "")))
   local root = handle:read "l"
   assert(handle:close(), "mktemp failed")
   -- Children that run as another user have to get in.
@@ -49,6 +54,7 @@ function methods:remove()
   assert(self.root:match "^/.+/.+")
   os.execute("rm -rf " .. self.root)
 end
+metatable.__close = methods.remove
 
 function temporary.content(path)
   local file = assert(io.open(path, "rb"))
