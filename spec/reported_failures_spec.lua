@@ -240,7 +240,8 @@ describe("a failure that users reported:", function()
     local behind <close> = frontend { certificate = leaf.chain, key = leaf.key }
     local endpoint <close> = party.sni_router(behind:address(), "payments.a1b2c.tmprl.cloud")
     may_be("sni_refused", run(endpoint.address, pki.good,
-      { server_name = "vpce-0123-abc.vpce-svc-0f.us-east-1.vpce.amazonaws.com" }), { "server_name" })
+      { server_name = "vpce-0123-abc.vpce-svc-0f.us-east-1.vpce.amazonaws.com" }),
+      { "Pass server_name", "NAMESPACE.ACCOUNT.tmprl.cloud" })
     local where = assert(cloud.endpoint { namespace = "payments.a1b2c", private_link = endpoint.address })
     local result = probe.run(pki.options(pki.good, { endpoint = where, namespace = false }))
     assert.not_equal("sni_refused", result.cause)
@@ -513,7 +514,8 @@ describe("a failure that users reported:", function()
     worker:close()
     -- the files are right, and so it is the process that has to be told
     assert.is_true(run(server:address(), new).ok)
-    is("client_ca_unknown", run(server:address(), pki.good), { "CN=Client CA", "CN=Client CA 2" })
+    is("client_ca_unknown", run(server:address(), pki.good),
+      { "CN=Client CA", "CN=Client CA 2", "restart the clients that read their files once" })
     assert.matches("restart or reload what uses it", probe.causes.client_expired.cure, 1, true)
   end)
 

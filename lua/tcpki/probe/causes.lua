@@ -31,7 +31,7 @@ end
 function causes.describe(word, fields)
   local row = assert(causes[word], word)
   -- "the key" is a phrase of ours; a path keeps its letters.
-  local message = fill(row.sentence, fields):gsub("%s+$", ""):gsub("^the ", "The ")
+  local message = fill(row.sentence, fields):gsub("%s+$", ""):gsub("^the ", "The "):gsub("%. the ", ". The ")
   return message, fill(row.cure, fields)
 end
 

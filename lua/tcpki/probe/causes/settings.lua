@@ -29,8 +29,9 @@ return {
   { word = "client_ca_unknown", stage = "settings",
     sentence = "The server does not know {issuer}, the issuer of the certificate {subject}"
       .. "{accepted}. {evidence}",
-    cure = "Add the issuer to the CAs that the server trusts for clients, or have the certificate "
-      .. "issued by one of them; after a change, check that the server has loaded it.",
+    cure = "Add the issuer to the CAs that the server trusts for clients, or have the certificate issued by one of "
+      .. "them. After a rotation, check that the server has loaded it, and restart the clients that read their files "
+      .. "once.",
     needs = "alert 48, or a list of CA names without an issuer of the chain; and that no intermediate is missing: the "
       .. "file goes up to a root, or the root is at hand (server_ca, accepted, the server's own chain). Where it is "
       .. "not, an intermediate that is missing cannot be ruled out",

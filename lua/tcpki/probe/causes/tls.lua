@@ -32,7 +32,8 @@ return {
     source = "RFC 8446, alert 70" },
   { word = "sni_refused", stage = "tls",
     sentence = "The server serves nobody by the name {name}.",
-    cure = "Pass server_name with the name that the server expects.",
+    cure = "Pass server_name with the name that the server expects: at a private link of Temporal Cloud that of the "
+      .. "namespace, NAMESPACE.ACCOUNT.tmprl.cloud (tcpki.cloud.endpoint knows it).",
     needs = "alert 112; alert 49 before the ServerHello, and a close or a reset where the name is that of a private "
       .. "link, only make it likely",
     source = "RFC 6066, alert 112; temporalio docs, PrivateLink" },
