@@ -856,4 +856,19 @@ CN = in a directory
     expect.throws({ "authority:issue", "days or not_after" }, ca.issue, ca,
       { common_name = "a", usage = "client", days = 1, not_after = os.time() + 1000 })
   end)
+
+  it("never gives the private key away in a certificate or a CSR that it just made", function()
+    for _, kind in ipairs { { type = "ec" }, { type = "rsa", bits = 2048 }, { type = "ed25519" } } do
+      local key = assert(tcpki.key.generate(kind))
+      local request = assert(tcpki.csr.new { key = key, subject = { CN = "a" } })
+      local authority = assert(tcpki.authority.new { subject = { CN = "CA" }, key = key })
+      local signed = assert(authority:sign(request, { usage = "client" }))
+      for _, holder in ipairs { request, authority.certificate, signed.certificate } do
+        local public = holder:public_key()
+        assert.is_false(public:is_private())
+        assert.matches("BEGIN PUBLIC KEY", public:pem(), 1, true)
+        assert.is_true(public == key)
+      end
+    end
+  end)
 end)

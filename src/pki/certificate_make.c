@@ -293,18 +293,27 @@ static bool sign(X509 *certificate, const pki_certificate_template *form, pki_fa
             pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the certificate could not be signed"));
 }
 
+/* libcrypto keeps the very key that it is given: from a pair the private half would come out. */
+static bool set_public_key(X509 *certificate, const EVP_PKEY *key, pki_fault *fault) {
+    EVP_PKEY *public_key = pki_key_public(key, fault);
+    bool done = public_key != NULL &&
+                (X509_set_pubkey(certificate, public_key) == 1 ||
+                 pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the key cannot go into a certificate"));
+    EVP_PKEY_free(public_key);
+    return done;
+}
+
 X509 *pki_certificate_make(const pki_certificate_template *form, pki_fault *fault) {
     X509 *certificate = X509_new();
     if (certificate == NULL) {
         (void)pki_fail_memory(fault);
         return NULL;
     }
-    bool done = (X509_set_version(certificate, X509_VERSION_3) == 1 &&
-                 X509_set_pubkey(certificate, form->public_key) == 1) ||
-                pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the key cannot go into a certificate");
-    done = done && set_serial(certificate, form->serial, fault) &&
-           set_subject(certificate, form, fault) && set_times(certificate, form, fault) &&
-           add_basic_constraints(certificate, form, fault) &&
+    bool done = X509_set_version(certificate, X509_VERSION_3) == 1 ||
+                pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the certificate cannot be of version 3");
+    done = done && set_public_key(certificate, form->public_key, fault) &&
+           set_serial(certificate, form->serial, fault) && set_subject(certificate, form, fault) &&
+           set_times(certificate, form, fault) && add_basic_constraints(certificate, form, fault) &&
            add_key_usage(certificate, form->key_usage, fault) &&
            add_extended_key_usage(certificate, form->extended_key_usage, fault) &&
            add_alternative_names(certificate, form, fault) &&

@@ -103,20 +103,23 @@ X509_REQ *pki_csr_make(const pki_list *subject, const pki_list *subject_alt_name
                        const char *digest, pki_fault *fault) {
     const EVP_MD *method = NULL;
     X509_NAME *name = pki_name_make(subject, fault);
+    /* libcrypto keeps the very key that it is given: the private half would come out of the CSR. */
+    EVP_PKEY *public_key = name != NULL ? pki_key_public(key, fault) : NULL;
     X509_REQ *csr = X509_REQ_new();
-    bool done = name != NULL && csr != NULL;
+    bool done = public_key != NULL && csr != NULL;
     if (!done && fault->code == PKI_OK) {
         (void)pki_fail_memory(fault);
     }
-    done = done &&
-           ((X509_REQ_set_version(csr, X509_REQ_VERSION_1) == 1 &&
-             X509_REQ_set_subject_name(csr, name) == 1 && X509_REQ_set_pubkey(csr, key) == 1) ||
-            pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the key cannot go into a CSR"));
+    done = done && ((X509_REQ_set_version(csr, X509_REQ_VERSION_1) == 1 &&
+                     X509_REQ_set_subject_name(csr, name) == 1 &&
+                     X509_REQ_set_pubkey(csr, public_key) == 1) ||
+                    pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the key cannot go into a CSR"));
     done = done && add_alternative_names(csr, subject_alt_names, subject->count == 0, fault) &&
            pki_key_digest(key, digest, &method, fault) &&
            (X509_REQ_sign(csr, key, method) > 0 ||
             pki_fail_libcrypto(fault, PKI_LIBCRYPTO, "the CSR could not be signed"));
     X509_NAME_free(name);
+    EVP_PKEY_free(public_key);
     if (!done) {
         X509_REQ_free(csr);
         return NULL;
