@@ -32,8 +32,8 @@ return {
   { word = "filter_mismatch", stage = "namespace",
     sentence = "The certificate {subject} is accepted, but no certificate filter of the namespace {namespace} matches "
       .. "it: {detail}.",
-    cure = "Compare its subject and its names with the filters (tcpki.cloud.filters explains them): change the "
-      .. "filters, or issue a certificate that one of them matches.",
+    cure = "Compare its subject and its names with the certificate filters (tcpki.cloud.filters explains them): change "
+      .. "them, or issue a certificate that one of them matches.",
     needs = "PERMISSION_DENIED to DescribeNamespace at the namespace's own endpoint of Temporal Cloud: its CAs let the "
       .. "certificate in, so that only its filters can refuse it",
     source = "temporalio docs, certificate filters; temporalio/sdk-typescript#1765" },
