@@ -21,48 +21,70 @@ local matrix = {}
 --                    server names: it may be under one of them or not. Where the file holds the root too, it is known.
 --   unknown_ca_sent, self_signed   gRPC core's server (grpc) names no CAs: it may trust these or others
 --   twin, revoked    no alert of their own (Node, gRPC core), one alert for all (JSSE, GnuTLS), or one error page for
---                    all (nginx): nothing in the certificate shows them. From Go, unknown_ca though the server names the
---                    issuer can only be a twin; OpenSSL (HAProxy) sends it for a CRL that it lacks, too
+--                    all (nginx): nothing in the certificate shows them. From Go, unknown_ca though the server names
+--                    the issuer can only be a twin; OpenSSL (HAProxy) sends it for a CRL that it lacks, too
 --   twin before grpc   an unknown CA, a missing intermediate, a twin: no alert, no CA names, and a leaf alone
 --
 -- The columns:
 --   tmprl  the Temporal server (Go); host: by a name of its hostOverrides; open: without requireClientAuth
---   grpc   gRPC core with BoringSSL (grpcio)           n13, n12   Node, TLS 1.3 and 1.2
---   rust   rustls      jsse  the JDK      ngx  nginx      hap  HAProxy, both before a Temporal server without TLS
---   o13, o12   openssl s_server, TLS 1.3 and 1.2      gnu  gnutls-serv
+--   grpc   gRPC core with BoringSSL (grpcio)      node  Node's http2 over OpenSSL      rust  rustls
+--   jsse   the JDK      ngx, hap  nginx and HAProxy, before a Temporal server without TLS
+--   ossl   openssl s_server      gnu  gnutls-serv
+-- With 12: TLS 1.2, where a server judges before the handshake is over.
 
 matrix.columns = {
-  tmprl = "temporal", host = "host", open = "open", grpc = "grpcio", n13 = "node13", n12 = "node12", rust = "rustls",
-  jsse = "jsse", ngx = "nginx", hap = "haproxy", o13 = "openssl13", o12 = "openssl12", gnu = "gnutls",
+  tmprl = "temporal", host = "host", open = "open", grpc = "grpcio", node = "node13", rust = "rustls", jsse = "jsse",
+  ngx = "nginx", hap = "haproxy", ossl = "openssl13", gnu = "gnutls",
+  node12 = "node12", rust12 = "rustls12", jsse12 = "jsse12", ngx12 = "nginx12", hap12 = "haproxy12",
+  ossl12 = "openssl12", gnu12 = "gnutls12",
 }
 
 matrix.client = [[
-fault                 word                         tmprl host open grpc n13  n12  rust jsse ngx  hap  o13  o12  gnu
-good                  ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
-good_chain            ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
-shuffled              ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
-none                  no_client_certificate        =     =    ok   =    =    =    =    =    =    =    =    =    =
-unknown_ca            client_ca_unknown            ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?    ?    ?
-unknown_ca_sent       client_ca_unknown            =     =    ok   ?    =    =    =    =    =    =    =    =    =
-self_signed           client_self_signed           =     =    ok   ?    =    =    =    =    =    =    =    =    =
-intermediate_missing  client_intermediate_missing  ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?    ?    ?
-intermediate_expired  client_intermediate_expired  =     =    ok   =    =    =    =    =    =    =    =    =    =
-twin                  client_ca_twin               =     =    ok   ??   ?    ?    =    ?    ?    ?    ?    ?    ?
-expired               client_expired               =     =    ok   =    =    =    =    =    =    =    =    =    =
-future                client_not_yet_valid         =     =    ok   =    =    =    =    =    =    =    =    =    =
-wrong_usage           client_wrong_usage           =     =    ok   =    =    =    =    =    =    =    =    =    tls
-version_1             client_version_1             ok    ok   ok   ok   ok   ok   =    ok   ok   ok   tls  tls  tls
-revoked               client_revoked               ok    ok   ok   ok   ?    ?    =    ?    ?    =    =    =    ?
+fault                 word                         tmprl host open grpc node rust jsse ngx  hap  ossl gnu
+good                  ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   tls  tls
+good_chain            ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   tls  tls
+shuffled              ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   tls  tls
+none                  no_client_certificate        =     =    ok   =    =    =    =    =    =    =    =
+unknown_ca            client_ca_unknown            ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?
+unknown_ca_sent       client_ca_unknown            =     =    ok   ?    =    =    =    =    =    =    =
+self_signed           client_self_signed           =     =    ok   ?    =    =    =    =    =    =    =
+intermediate_missing  client_intermediate_missing  ?     ?    ok   ?    ?    ?    ?    ?    ?    ?    ?
+intermediate_expired  client_intermediate_expired  =     =    ok   =    =    =    =    =    =    =    =
+twin                  client_ca_twin               =     =    ok   ??   ?    =    ?    ?    ?    ?    ?
+expired               client_expired               =     =    ok   =    =    =    =    =    =    =    =
+future                client_not_yet_valid         =     =    ok   =    =    =    =    =    =    =    =
+wrong_usage           client_wrong_usage           =     =    ok   =    =    =    =    =    =    =    tls
+version_1             client_version_1             ok    ok   ok   ok   ok   =    ok   ok   ok   tls  tls
+revoked               client_revoked               ok    ok   ok   ok   ?    =    ?    ?    =    =    ?
+]]
+
+matrix.client12 = [[
+fault                 word                         node12 rust12 jsse12 ngx12 hap12 ossl12 gnu12
+good                  ok                           ok     ok     ok     ok    ok    tls    tls
+good_chain            ok                           ok     ok     ok     ok    ok    tls    tls
+shuffled              ok                           ok     ok     ok     ok    ok    tls    tls
+none                  no_client_certificate        =      =      =      =     =     =      =
+unknown_ca            client_ca_unknown            ?      ?      ?      ?     ?     ?      ?
+unknown_ca_sent       client_ca_unknown            =      =      =      =     =     =      =
+self_signed           client_self_signed           =      =      =      =     =     =      =
+intermediate_missing  client_intermediate_missing  ?      ?      ?      ?     ?     ?      ?
+intermediate_expired  client_intermediate_expired  =      =      =      =     =     =      =
+twin                  client_ca_twin               ?      =      ?      ?     ?     ?      ?
+expired               client_expired               =      =      =      =     =     =      =
+future                client_not_yet_valid         =      =      =      =     =     =      =
+wrong_usage           client_wrong_usage           =      =      =      =     =     =      tls
+version_1             client_version_1             ok     =      ok     ok    ok    tls    tls
+revoked               client_revoked               ?      =      ?      ?     =     =      ?
 ]]
 
 -- With the CAs that the server accepts (`accepted`), what the wire does not tell is judged here: only what differs.
 matrix.accepted = [[
-fault                 word                         tmprl host open grpc n13  n12  rust jsse ngx  hap  o13  o12  gnu
-good                  ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
-good_chain            ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   ok   tls  tls  tls
-unknown_ca_sent       client_ca_unknown            =     =    ok   =    =    =    =    =    =    =    =    =    =
-self_signed           client_self_signed           =     =    ok   =    =    =    =    =    =    =    =    =    =
-twin                  client_ca_twin               =     =    ok   =    =    =    =    =    =    =    =    =    =
+fault                 word                         tmprl host open grpc node rust jsse ngx  hap  ossl gnu
+good                  ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   tls  tls
+good_chain            ok                           ok    ok   ok   ok   ok   ok   ok   ok   ok   tls  tls
+unknown_ca_sent       client_ca_unknown            =     =    ok   =    =    =    =    =    =    =    =
+self_signed           client_self_signed           =     =    ok   =    =    =    =    =    =    =    =
+twin                  client_ca_twin               =     =    ok   =    =    =    =    =    =    =    =
 ]]
 
 -- Found before anything is sent, and so the same wherever it was to be sent.
@@ -79,24 +101,24 @@ matrix.unsent = {
 -- alone, which gRPC core takes, and warns of: Go and rustls do not take it.
 
 matrix.server = [[
-fault                      word                          tmprl n13  n12  rust jsse ngx  hap
-chain.test                 ok                            ok    ok   ok   ok   ok   ok   ok
-untrusted.test             server_ca_untrusted           ?     ?    ?    ?    ?    ?    ?
-untrusted-sent.test        server_ca_untrusted           =     =    =    =    =    =    =
-self-signed.test           server_self_signed            =     =    =    =    =    =    =
-intermediate-missing.test  server_intermediate_missing   ?     ?    ?    ?    ?    ?    ?
-expired.test               server_expired                =     =    =    =    =    =    =
-future.test                server_not_yet_valid          =     =    =    =    =    =    =
-usage.test                 server_wrong_usage            =     =    =    =    =    =    =
-no-san.test                server_no_san                 =     =    =    =    =    =    =
-cn-only.test               ok                            ok    ok   ok   ok   ok   ok   ok
-mismatch.test              server_name_mismatch          =     =    =    =    =    =    =
+fault                      word                         tmprl node node12 rust jsse ngx  hap
+chain.test                 ok                           ok    ok   ok     ok   ok   ok   ok
+untrusted.test             server_ca_untrusted          ?     ?    ?      ?    ?    ?    ?
+untrusted-sent.test        server_ca_untrusted          =     =    =      =    =    =    =
+self-signed.test           server_self_signed           =     =    =      =    =    =    =
+intermediate-missing.test  server_intermediate_missing  ?     ?    ?      ?    ?    ?    ?
+expired.test               server_expired               =     =    =      =    =    =    =
+future.test                server_not_yet_valid         =     =    =      =    =    =    =
+usage.test                 server_wrong_usage           =     =    =      =    =    =    =
+no-san.test                server_no_san                =     =    =      =    =    =    =
+cn-only.test               ok                           ok    ok   ok     ok   ok   ok   ok
+mismatch.test              server_name_mismatch         =     =    =      =    =    =    =
 ]]
 
 -- Stacks that name the CAs they trust for clients give away that the user took one of those for the server's.
 matrix.swapped = [[
-fault                      word                          tmprl n13  n12  rust jsse ngx  hap  o13  o12  gnu
-client_ca                  client_ca_as_server_root      =     =    =    =    =    =    =    =    =    =
+fault      word                      tmprl node node12 rust jsse ngx  hap  ossl ossl12 gnu
+client_ca  client_ca_as_server_root  =     =    =      =    =    =    =    =    =      =
 ]]
 
 -- What is warned of where the RPC was answered: other stacks, and the SDKs, are not so lenient.

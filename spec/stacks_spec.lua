@@ -12,7 +12,8 @@ local stacks = require "spec.support.stacks"
 local TIMES = tonumber(os.getenv "STACKS_TIMES" or "") or 10
 
 local client_cells = matrix.cells(matrix.client)
-local tls_only = { openssl13 = true, openssl12 = true, gnutls = true }
+table.move(matrix.cells(matrix.client12), 1, 1000, #client_cells + 1, client_cells)
+local tls_only = { openssl13 = true, openssl12 = true, gnutls = true, gnutls12 = true }
 
 -- Whether the truth is among the first two, where nothing decides.
 local function is_among_two(result, word)
@@ -193,12 +194,12 @@ describe("TLS stacks #stacks", function()
     assert_none(wrong)
   end)
 
-  it("are told the same word of a refusal 20 times of 20", function()
+  it("are told the same word of a refusal 20 times of 20 by the real Temporal server, 5 of 5 by the others", function()
     local wrong = {}
     for _, cell in ipairs(client_cells) do
       if cell.mark ~= "ok" and cell.mark ~= "tls" then
         local first
-        for attempt = 1, 20 do
+        for attempt = 1, cell.stack == "temporal" and 20 or 5 do
           local result = set:probe(cell.stack, pki.client[cell.fault])
           local said = ("%s %s"):format(result.cause, table.concat(result.candidates or {}, ","))
           first = first or said

@@ -117,6 +117,7 @@ local s_server = "openssl s_server -accept 127.0.0.1:0 -cert server.pem -cert_ch
 
 local gnutls = {
   gnutls = "--alpn h2",
+  gnutls12 = "--alpn h2 --priority NORMAL:-VERS-ALL:+VERS-TLS1.2",
   gnutls_no_alpn = "",
   gnutls_http1 = "--alpn http/1.1 --alpn-fatal",
   gnutls_tls11 = "--alpn h2 --priority NORMAL:-VERS-ALL:+VERS-TLS1.1",
@@ -166,6 +167,7 @@ local nginx_server = [[
 
 local nginx_listeners = {
   nginx = { listen = "ssl http2", more = "ssl_protocols TLSv1.2 TLSv1.3;" },
+  nginx12 = { listen = "ssl http2", more = "ssl_protocols TLSv1.2;" },
   nginx_optional = { listen = "ssl http2", verify = "optional" },
   nginx_http1 = { listen = "ssl" },
   nginx_sni = { listen = "ssl http2", more = "ssl_reject_handshake on;" },
@@ -206,6 +208,7 @@ end
 
 local haproxy_listeners = {
   haproxy = "crt-list hosts.list alpn h2",
+  haproxy12 = "crt server.both.pem alpn h2 ssl-max-ver TLSv1.2",
   haproxy_optional = "crt server.both.pem alpn h2 verify optional",
   haproxy_no_alpn = "crt server.both.pem",
   haproxy_http1 = "crt server.both.pem alpn http/1.1",

@@ -29,10 +29,11 @@ local tls_alerts = {
 local may_mean = { [40] = "tls_version", [49] = "sni_refused" }
 
 -- The alerts with which servers refuse certificates (BoringSSL's and Chromium's set, and the two
--- that rustls and GnuTLS add), and handshake_failure of TLS 1.2 when none was sent.
+-- that rustls and GnuTLS add); and of TLS 1.2 when none was sent: handshake_failure, and decode_error of GnuTLS, to
+-- which an empty list is none.
 local refusals = {
   [42] = true, [43] = true, [44] = true, [45] = true, [46] = true, [48] = true, [49] = true,
-  [51] = true, [116] = true,
+  [50] = true, [51] = true, [116] = true,
 }
 
 local function of_alert(context, trace)

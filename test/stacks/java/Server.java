@@ -202,13 +202,16 @@ public final class Server {
         }
     }
 
-    private static void listen(String label, SSLContext context, SNIMatcher matcher, String... protocols)
-            throws IOException {
+    private static void listen(String label, SSLContext context, String version, SNIMatcher matcher,
+            String... protocols) throws IOException {
         SSLServerSocket server = (SSLServerSocket) context.getServerSocketFactory()
             .createServerSocket(0, 50, InetAddress.getLoopbackAddress());
         SSLParameters parameters = server.getSSLParameters();
         parameters.setNeedClientAuth(true);
         parameters.setApplicationProtocols(protocols);
+        if (version != null) {
+            parameters.setProtocols(new String[] {version});
+        }
         if (matcher != null) {
             parameters.setSNIMatchers(List.of(matcher));
         }
@@ -236,12 +239,13 @@ public final class Server {
         }
         SSLContext context = SSLContext.getInstance("TLS");
         context.init(new KeyManager[] {names}, server.trust(), null);
-        listen("jsse", context, null, "h2");
+        listen("jsse", context, null, null, "h2");
+        listen("jsse12", context, "TLSv1.2", null, "h2");
         SSLContext any = SSLContext.getInstance("TLS");
         any.init(new KeyManager[] {names}, new TrustManager[] {new Any()}, null);
-        listen("jsse_any", any, null, "h2");
-        listen("jsse_http1", context, null, "http/1.1");
-        listen("jsse_no_alpn", context, null);
-        listen("jsse_sni", context, SNIHostName.createSNIMatcher("nobody\\.test"), "h2");
+        listen("jsse_any", any, null, null, "h2");
+        listen("jsse_http1", context, null, null, "http/1.1");
+        listen("jsse_no_alpn", context, null, null);
+        listen("jsse_sni", context, null, SNIHostName.createSNIMatcher("nobody\\.test"), "h2");
     }
 }

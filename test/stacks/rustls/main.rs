@@ -14,7 +14,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
-use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+use rustls::version::TLS12;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion, ALL_VERSIONS};
 
 #[derive(Debug)]
 struct Names {
@@ -148,18 +149,19 @@ fn main() {
         .allow_unknown_revocation_status()
         .build()
         .unwrap();
-    let config = |names: Names, protocol: &str| {
+    let config = |names: Names, protocol: &str, versions: &[&'static SupportedProtocolVersion]| {
         let mut made = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
+            .with_protocol_versions(versions)
             .unwrap()
             .with_client_cert_verifier(verifier.clone())
             .with_cert_resolver(Arc::new(names));
         made.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         made
     };
-    listen("rustls", config(names(), "h2"));
-    listen("rustls_http1", config(names(), "http/1.1"));
-    listen("rustls_sni", config(Names { otherwise: None, ..names() }, "h2"));
+    listen("rustls", config(names(), "h2", ALL_VERSIONS));
+    listen("rustls12", config(names(), "h2", &[&TLS12]));
+    listen("rustls_http1", config(names(), "http/1.1", ALL_VERSIONS));
+    listen("rustls_sni", config(Names { otherwise: None, ..names() }, "h2", ALL_VERSIONS));
     loop {
         std::thread::park();
     }
