@@ -630,6 +630,49 @@ describe("the failures that users reported, at a real Temporal server #server", 
     surely("namespace_not_found", ask(pki.good, { namespace = "default" }), { "default" })
   end)
 
+  it("include 6 and 7, where its authorizer knows nobody", function()
+    local server = require "spec.support.server"
+    local strict <close> = assert(server.start { authorization = true })
+    finally(function() strict:remove() end)
+    -- What the user saw: calls on the whole cluster, by an SDK.
+    local python = assert(server.counterpart "python")
+    assert(tcpki.file.write(strict:path "list.py", [[
+import asyncio, os, sys
+from temporalio.api.workflowservice.v1 import GetClusterInfoRequest, ListNamespacesRequest
+from temporalio.client import Client, TLSConfig
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+async def main(address, directory):
+    client = await Client.connect(address, tls=TLSConfig(
+        server_root_ca_cert=read(directory + "/server-ca.pem"), client_cert=read(directory + "/client.pem"),
+        client_private_key=read(directory + "/client.key")))
+    service = client.workflow_service
+    for call, request in (service.list_namespaces, ListNamespacesRequest()), (
+            service.get_cluster_info, GetClusterInfoRequest()):
+        try:
+            await call(request)
+        except Exception as error:
+            print(error)
+
+asyncio.run(main(sys.argv[1], sys.argv[2]))
+sys.stdout.flush()
+# The SDK's own threads now and then outlive the interpreter at its end, and crash it.
+os._exit(0)
+]]))
+    local handle = assert(io.popen(("'%s' '%s' %s '%s' 2>&1 </dev/null"):format(python, strict:path "list.py",
+      strict.address, strict.directory)))
+    assert.equal(("Request unauthorized.\n"):rep(2), handle:read "a")
+    handle:close()
+    -- The certificate is good; it is the permission that lacks.
+    local result = strict:probe { namespace = false }
+    assert.is_true(result.ok, tostring(result))
+    result = may_be("permission_denied", strict:probe(), { "Request unauthorized", "ListNamespaces" })
+    assert.is_true(result.authenticated)
+  end)
+
   it("include 14 the other way round: TLS to a frontend without it", function()
     local plain <close> = assert(require("spec.support.server").start { plaintext = true })
     finally(function() plain:remove() end)

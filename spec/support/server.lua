@@ -5,6 +5,7 @@
 --   local open = assert(server.start { client_auth = false })   asks no client for a certificate
 --   local plain = assert(server.start { plaintext = true })     no TLS at the frontend
 --   local temporal = assert(server.start { client_ca = PEM })           in the second of its files
+--   local strict = assert(server.start { authorization = true })        asks for a JWT as well
 --   local temporal = assert(server.start { host_overrides = { ["a.test"] = {
 --     certificate = PEM, key = PEM, client_ca = PEM or nil } } })
 --   temporal.address, temporal.server_ca (PEM), temporal.authority (a client CA), temporal.client
@@ -67,7 +68,6 @@ local function free_ports(count)
   return ports
 end
 server.free_ports = free_ports
-server.free_ports = free_ports
 
 -- Two files of client CAs with one certificate each: of each file the server compares only the
 -- first certificate to see whether there is something to load.
@@ -94,6 +94,7 @@ persistence:
     visibility: *sqlite
 global:
   membership: { maxJoinDuration: 30s, broadcastAddress: "127.0.0.1" }
+$authorization
   tls:
     refreshInterval: 1s
     internode:
@@ -120,6 +121,11 @@ clusterMetadata:
       rpcName: frontend
       rpcAddress: "localhost:$1"
 dcRedirectionPolicy: { policy: noop }
+]]
+
+-- Temporal's own authorizer, with no key that could have signed a token: whoever gets through TLS may do nothing.
+local authorization = [[
+  authorization: { jwtKeyProvider: { keySourceURIs: [] }, authorizer: default, claimMapper: default }
 ]]
 
 local frontend_with_tls = [[
@@ -241,13 +247,16 @@ local function launch(self, binary)
   self.address = ("127.0.0.1:%d"):format(ports[1])
   local text = configuration:gsub("%$(%d)", function(index) return ports[tonumber(index)] end)
   text = text:gsub("%$frontend\n", function() return self.frontend end)
+  text = text:gsub("%$authorization\n", self.authorization and authorization or "")
   assert(tcpki.file.write(self:path "server.yaml", text, { overwrite = true }))
   self.handle = server.keep(self.directory, binary, "server.yaml",
     "--service frontend --service history --service matching")
   local result
   for _ = 1, 300 do
     result = self:probe()
-    if result.ok or self.plaintext and result.stage == "tls" then return true end
+    if result.ok or self.plaintext and result.stage == "tls" or self.authorization and result.authenticated then
+      return true
+    end
     if exists(self:path "server.exit") then break end
     sleep(0.2)
   end
@@ -291,7 +300,7 @@ function server.start(options)
   self:trust(1, self.authority.certificate:pem())
   self:trust(2, options.client_ca or self.authority.certificate:pem())
 
-  self.plaintext = options.plaintext
+  self.plaintext, self.authorization = options.plaintext, options.authorization
   self.frontend = frontend_section(self, options)
 
   for _ = 1, 3 do
