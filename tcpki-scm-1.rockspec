@@ -25,7 +25,7 @@ supported_platforms = { "unix" }
 dependencies = {
   "lua >= 5.4, < 5.6",
   "lua-cjson >= 2.1", -- tcpki.cloud
-  "lyaml >= 6.2", -- tcpki.istio
+  "lyaml >= 6.2", -- tcpki.istio, tcpki.server
 }
 
 external_dependencies = {
