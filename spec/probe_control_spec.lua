@@ -117,6 +117,26 @@ describe("a control", function()
     assert.is_false(result.authenticated)
   end)
 
+  it("leaves nothing running that nobody waits for any more", function()
+    local core = require "tcpki.probe.core"
+    local function still_open()
+      local boxes = core.live()
+      return type(boxes) == "table" and boxes.total or boxes
+    end
+    collectgarbage()
+    collectgarbage()
+    collectgarbage "stop"
+    local before = still_open()
+    for _, leaf in ipairs { pki.expired, pki.good } do
+      for _, roots in ipairs { pki.server_ca, pki.other_ca } do
+        verify(strict:address(), leaf, { server_ca = roots.certificate })
+      end
+    end
+    local after = still_open()
+    collectgarbage "restart"
+    assert.equal(before, after)
+  end)
+
   it("takes back authenticated, not the cause, where the server denies what was asked", function()
     local result = verify(lax:address(), pki.good, { namespace = "nobody" })
     assert.equal("namespace_not_found", result.cause)

@@ -58,7 +58,7 @@ end
 
 -- Waits for gRPC core. Half-way, a trace sets out to see where it hangs. Where another address
 -- waits, it gets its turn after a share of the time, unless this one is connected at least.
-local function connect(task, where, client, seen)
+local function connect(task, where, client, seen, open)
   local now = core.now()
   local sum, least = limits_of(task)
   local share = math.min((task.deadline - now) / seen.share, sum)
@@ -66,6 +66,7 @@ local function connect(task, where, client, seen)
   local tracer
   if state == "connecting" and task.trace ~= "never" then
     tracer = start_trace(task, where, least and left(task.deadline) or share * 0.45, core.now() - now)
+    open[1] = tracer
   end
   if state == "connecting" and tracer and least then
     -- gRPC core does not tell its stages apart: the trace does, and each of its stages has its limit.
@@ -76,18 +77,26 @@ local function connect(task, where, client, seen)
   if state == "connecting" and not least and is_connected(tracer) then
     state = together.wait(client, left(task.deadline))
   end
-  return state, tracer
+  return state
 end
 
-local function finish_trace(task, where, tracer, seen)
-  local seconds = left(task.deadline)
+local function finish_trace(task, where, seen, open)
+  local seconds, tracer = left(task.deadline), open[1]
   if not tracer then
     seconds = math.min(seconds, math.max(TRACE_AT_LEAST, TRACE_TIMES_LONGER * seen.elapsed))
     tracer = start_trace(task, where, seconds, 0, seen.system)
+    open[1] = tracer
   end
   -- A little longer than it may take: its end is the news.
-  return together.trace(tracer, seconds + 0.25), tracer
+  return together.trace(tracer, seconds + 0.25)
 end
+
+-- Traces that end with the attempt, however it ends: also in the middle of a wait, where nobody waits for it any more.
+local traces = {
+  __close = function(open)
+    for _, tracer in ipairs(open) do tracer:close() end
+  end,
+}
 
 -- How long one RPC may take.
 local function patience(task)
@@ -118,8 +127,8 @@ local function attempt(task, where, share)
     server_name = task.server_name, seconds = left(task.deadline), roots = task.material.roots,
     certificate = task.material.certificate, key = task.material.key,
   }
-  local state, tracer = connect(task, where, client, seen)
-  local _ <close> = tracer
+  local open <close> = setmetatable({}, traces)
+  local state = connect(task, where, client, seen, open)
   seen.state = state
   seen.elapsed = core.now() - start
   if state == "ready" then
@@ -131,11 +140,7 @@ local function attempt(task, where, share)
   end
   local explained = task.trace == "always"
     or task.trace == "on_failure" and not (seen.system and seen.system.answered)
-  if explained then
-    local last
-    seen.trace, last = finish_trace(task, where, tracer, seen)
-    if last ~= tracer then last:close() end
-  end
+  if explained then seen.trace = finish_trace(task, where, seen, open) end
   return seen
 end
 
