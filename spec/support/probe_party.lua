@@ -129,6 +129,9 @@ while (accept(my $c, $l)) {
   } elsif ($kind eq "h2c") {
     syswrite($c, "\0\0\0\4\0\0\0\0\0");
     sysread($c, my $hello, 4096);
+  } elsif ($kind eq "ssh") {
+    syswrite($c, "SSH-2.0-OpenSSH_9.2p1\r\n");
+    sysread($c, my $hello, 4096);
   } elsif ($kind eq "reset") {
     sysread($c, my $hello, 16);
     setsockopt($c, SOL_SOCKET, SO_LINGER, pack("ii", 1, 0));
@@ -149,7 +152,7 @@ while (accept(my $c, $l)) {
 }
 ]]
 
--- A server of one kind: silent, full, close, reset, http, h2c, garbage, drip.
+-- A server of one kind: silent, full, close, reset, http, h2c, ssh, garbage, drip.
 function party.odd(kind)
   return start(("perl -e %s %s"):format(quote(odd), kind))
 end

@@ -85,7 +85,7 @@ function fields.of(context, seen, about)
     server_names = context.server_names or "none", server_issuer = context.server_issuer, clock = "", twin = "",
     accepted = #names > 0 and "; it accepts certificates of " .. some(names) or "",
     under = #names > 0 and ", and the server accepts certificates under " .. some(names) or "",
-    file = context.file or "the PEM of the certificate",
+    given = "none was given", cure = "Pass certificate and key", file = context.file or "the PEM of the certificate",
   }
   if leaf then
     made.subject, made.issuer = tostring(leaf:subject()), tostring(leaf:issuer())

@@ -22,9 +22,10 @@ return {
     source = "temporal.md 4d: a Temporal server compares only the first certificate of each CA file" },
 
   { word = "no_client_certificate", stage = "settings",
-    sentence = "The server requires a client certificate, and none was given. {evidence}",
-    cure = "Pass certificate and key.",
-    needs = "no certificate was given, and the server asked for one and ended the connection",
+    sentence = "The server requires a client certificate, and {given}. {evidence}",
+    cure = "{cure}.",
+    needs = "no certificate was given, or none was sent because its key fits no signature algorithm of the request; "
+      .. "and the server asked for one and ended the connection",
     source = "RFC 8446, alert 116" },
   { word = "client_ca_unknown", stage = "settings",
     sentence = "The server does not know {issuer}, the issuer of the certificate {subject}"

@@ -66,11 +66,15 @@ local function not_loaded(found, trace)
   }
 end
 
+local function of_stack(trace, choices)
+  local stack = stacks.of(trace)
+  return stack and choices[stack.name]
+end
+
 -- The server names the issuer, and does not know who made the signature: for Go that is another key. OpenSSL says the
 -- same of an intermediate without the root above it, and where it is to look into a CRL that it does not have.
 local function of_listed_issuer(trace)
-  local stack = stacks.of(trace)
-  if stack and stack.name == "go" then return "client_ca_twin", {} end
+  if of_stack(trace, { go = true }) then return "client_ca_twin", {} end
   return "client_ca_twin", {
     certain = false, candidates = { "client_ca_twin", "client_ca_unknown", "client_refused" },
   }
@@ -85,8 +89,16 @@ end
 
 telling[44] = function() return "client_revoked", {} end
 
-telling[45] = function(context)
-  local candidates = of_clock(context)
+telling[42] = function(_, _, trace)
+  local word = of_stack(trace, { openssl = "client_not_yet_valid", go = "client_wrong_usage" })
+  if word then return word, { certain = false, candidates = { word, "client_refused" } } end
+end
+
+telling[45] = function(context, _, trace)
+  local means, candidates = stacks.means(trace, 45), {}
+  for _, word in ipairs(of_clock(context)) do
+    if means[word] ~= nil then candidates[#candidates + 1] = word end
+  end
   return candidates[1], { certain = false, candidates = candidates }
 end
 
@@ -98,15 +110,18 @@ end
 
 telling[51] = function() return "client_ca_twin", {} end
 
--- It was sent, or withheld because no algorithm of the request fits its key.
 telling[116] = function()
-  return "no_client_certificate", { certain = false, candidates = { "no_client_certificate", "client_refused" } }
+  return "no_client_certificate", { certain = false, candidates = { "no_client_certificate", "client_refused" },
+    given = "says that it got none" }
 end
 
 local function of_nothing(context, found, trace, alert)
   local word, about = not_loaded(found, trace)
   if word then return word, about end
-  if telling[alert] then return telling[alert](context, found, trace) end
+  if telling[alert] then
+    word, about = telling[alert](context, found, trace)
+    if word then return word, about end
+  end
   local candidates = add(hidden(found, trace), "client_refused")
   -- A server that names no CAs most likely does not know this one; of one that does, nothing is likely.
   local names_none = trace and trace.certificate_requested and trace.ca_name_count == 0 and not found.verdicts
@@ -164,6 +179,12 @@ local function said(alert, trace)
   return "The server closed the connection and sent no alert."
 end
 
+-- No algorithm of the request fits the key: then a client sends an empty message in the place of its certificate.
+local function is_withheld(trace, alert)
+  return (alert == 116 or alert == 40) and trace ~= nil and trace.certificate_requested
+    and trace.certificate_sent == false and #(trace.signature_algorithms or {}) > 0
+end
+
 --- The cause of a refusal.
 -- @tparam table context of `tcpki.probe.judge`
 -- @tparam ?table trace
@@ -179,6 +200,10 @@ function refusal.judge(context, trace, alert, evidence)
   local word, about
   if #context.certificates == 0 then
     word, about = "no_client_certificate", {}
+  elseif is_withheld(trace, alert) then
+    word, about = "no_client_certificate", { given = ("the one that was given was not sent: its key fits none of the "
+      .. "signature algorithms that the server asks for (%s)"):format(table.concat(trace.signature_algorithms, ", ")),
+      cure = "Use a key of a type that the server takes, or have it ask for more algorithms" }
   else
     local fitting, is_settled = fitting_of(found, stacks.means(trace, alert))
     if #fitting > 0 then
