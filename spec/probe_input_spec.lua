@@ -121,7 +121,8 @@ describe("the input of a probe is refused with the file, the line and the cure:"
   end)
 
   it("a key that is encrypted, or of another certificate, or below its own", function()
-    local path = file("encrypted.key", openssl.run("pkcs8 -topk8 -v2 aes-256-cbc -iter 2048 -passout pass:sesame", key))
+    local encrypted = openssl.run("pkcs8 -topk8 -v2 aes-256-cbc -iter 2048 -passout pass:sesame", key)
+    local path = file("encrypted.key", encrypted)
     local result = refused { key = false, key_path = path }
     assert.equal("key_encrypted", result.cause)
     says({ path .. " is encrypted" }, result.message)
@@ -132,7 +133,7 @@ describe("the input of a probe is refused with the file, the line and the cure:"
     says({ "The key does not belong to the certificate CN=worker" }, result.message)
     result = refused { certificate = pki.client_ca.certificate:pem() .. chain }
     assert.equal("chain_order", result.cause)
-    says({ "The certificate begins with CN=Client CA, and the key belongs to a certificate further down" }, result.message)
+    says({ "The certificate begins with CN=Client CA, and the key belongs to a certificate further" }, result.message)
     says({ "leaf first" }, result.hint)
   end)
 
