@@ -69,7 +69,7 @@ else
 PROBE_FOUND := $(PROBE)
 endif
 
-.PHONY: build core probe deps demo test test-server test-istio test-readers test-producers test-stacks test-install conformance bench lint format docs asan stress oom \
+.PHONY: build core probe deps demo test test-server test-istio test-readers test-producers test-stacks test-interop test-install conformance bench lint format docs asan stress oom \
         fuzz install clean help
 .DEFAULT_GOAL := build
 
@@ -192,6 +192,12 @@ test-stacks:  ## the diagnosis before servers of every TLS stack (STACKS_TIMES: 
 	@for counterpart in server stacks; do tools/counterparts $$counterpart >/dev/null || exit 1; done
 	@STACKS_TIMES=$(STACKS_TIMES) $(BUSTED) --run=stacks spec/stacks_spec.lua spec/probe_verifiers_spec.lua
 
+test-interop:  ## what tcpki writes before nine other readers, and the reverse (INTEROP=write: docs/interop.md)
+	$(call need,build probe test readers interop)
+	$(AGAIN) build
+	@tools/counterparts interop >/dev/null
+	@INTEROP=$(INTEROP) $(BUSTED) --run=interop spec/interop_spec.lua
+
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)
 	$(BUSTED) --run=install
@@ -241,7 +247,7 @@ oom:  ## every allocation made to fail, one after the other
 	$(AGAIN) build/asan/oom-host
 	tools/oom
 
-fuzz:  ## FUZZ_SECONDS in all over the parsers of src/pki
+fuzz:  ## FUZZ_SECONDS in all over the parsers of src/pki, and what a server sends to a trace
 	$(call need,build sanitize)
 	tools/fuzz $(FUZZ_SECONDS)
 

@@ -164,12 +164,14 @@ static void resets(SSL *tls) {
 
 /* A header block that never ends: RFC 9113, 10.5.1. */
 static void continuations(SSL *tls, bool indexed) {
+    static const char status[8] = {'\x88', '\x88', '\x88', '\x88', '\x88', '\x88', '\x88', '\x88'};
+    static const char field[8] = {0, 1, 'a', 4, 'b', 'c', 'd', 'e'}; /* a literal, "a: bcde" */
     char frame[9 + 16000];
     greet(tls);
     pause_for(200); /* until the call is there */
     memset(frame, 0, sizeof frame);
-    for (size_t i = 9; i < sizeof frame; i += 8) { /* a literal field without indexing: "a: bcd" */
-        memcpy(frame + i, indexed ? "\x88\x88\x88\x88\x88\x88\x88\x88" : "\0\1a\4bcde", 8);
+    for (size_t i = 9; i < sizeof frame; i += 8) {
+        memcpy(frame + i, indexed ? status : field, 8);
     }
     frame[1] = (char)(16000 >> 8);
     frame[2] = (char)(16000 & 0xFF);
@@ -195,11 +197,12 @@ static void endless_data(SSL *tls) {
     static const char headers[] = "\0\0\x20\1\4\0\0\0\1\x88\0\x0c"
                                   "content-type\x10"
                                   "application/grpc";
+    static const unsigned char message[5] = {0, 0x7F, 0xFF, 0xFF, 0xFF}; /* of 2 GB */
     char frame[9 + 16384] = {0, 0x40, 0, 0, 0, 0, 0, 0, 1};
     greet(tls);
     pause_for(200);
     write_tls(tls, headers, 9 + 32);
-    memcpy(frame + 9, "\0\x7F\xFF\xFF\xFF", 5); /* a message of 2 GB */
+    memcpy(frame + 9, message, sizeof message);
     for (;;) {
         write_tls(tls, frame, sizeof frame);
     }
