@@ -55,7 +55,8 @@ end
 local ends = {
   closed = "it closed the connection", reset = "it reset the connection", settings = "it accepted the connection",
   silent = "it kept silent", untrusted = "its certificate is not trusted", broken = "it does not speak TLS",
-  stranger = "it bears another name, or does not speak HTTP/2", data = "it answered with other bytes", flood = "it sent messages without end",
+  stranger = "it bears another name, or does not speak HTTP/2",
+  data = "it answered with other bytes", flood = "it sent messages without end",
 }
 
 local function of_trace(trace)
