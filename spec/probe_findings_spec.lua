@@ -28,7 +28,7 @@ local function judge(file, more)
   for i, one in ipairs(file) do certificates[i] = one.certificate end
   local given = { certificates = certificates }
   for name, value in pairs(more or {}) do given[name] = value end
-  return findings.judge(given, now)
+  return findings.judge(given, os.time())
 end
 
 local function words_of(found)

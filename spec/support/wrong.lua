@@ -36,14 +36,15 @@ end
 
 -- What `openssl x509 -req` makes: version 1 without extensions, and version 3 with them (the text of a section).
 -- directory is of spec.support.temporary.
-function wrong.by_openssl(directory, name, issuer, extensions)
+function wrong.by_openssl(directory, name, issuer, extensions, days)
   local key = assert(tcpki.key.generate())
   local key_path = directory:file(nil, key:pem())
   local request = openssl.run(("req -new -key '%s' -subj '/CN=%s'"):format(key_path, name))
   local signing = issuer and ("-CA '%s' -CAkey '%s'"):format(directory:file(nil, issuer.certificate:pem()),
     directory:file(nil, issuer.key:pem())) or ("-signkey '%s'"):format(key_path)
   local file = extensions and ("-extfile '%s'"):format(directory:file(nil, extensions .. "\n")) or ""
-  local text = openssl.run(("x509 -req -in '%s' %s %s -days 2"):format(directory:file(nil, request), signing, file))
+  local text = openssl.run(("x509 -req -in '%s' %s %s -days %d"):format(directory:file(nil, request), signing, file,
+    days or 2))
   local made = assert(certificate.parse(text))
   return { certificate = made, key = key, chain = made }
 end

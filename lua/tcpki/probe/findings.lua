@@ -219,7 +219,7 @@ local function pem_fault(judged)
   if not judged.pem or judged.pem:find("PRIVATE KEY-----", 1, true) then return nil end
   local pem = require "tcpki.pem"
   for _, fault in ipairs(pem.lint(judged.pem, { expect = "chain" })) do
-    if fault.severity == "error" and fault.line and fault.who and not judged_already[fault.code] then
+    if fault.severity ~= "info" and fault.line and fault.who and not judged_already[fault.code] then
       return { word = "bad_pem", note = true, line = fault.line,
         detail = ("line %d: %s; stumbling over it: %s"):format(fault.line, fault.message, fault.who) }
     end
