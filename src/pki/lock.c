@@ -40,7 +40,8 @@ static bool fail_busy(int file, const char *path, pki_fault *fault) {
     return false;
 }
 
-static bool write_record(const pki_lock *lock, const char *purpose, pki_fault *fault) {
+static bool write_record(const pki_lock *lock, const char *path, const char *purpose,
+                         pki_fault *fault) {
     char record[RECORD_SIZE];
     char host[65];
     char since[32];
@@ -63,7 +64,8 @@ static bool write_record(const pki_lock *lock, const char *purpose, pki_fault *f
     record[length++] = '\n';
     if (ftruncate(lock->file, 0) != 0 ||
         pwrite(lock->file, record, (size_t)length, 0) != (ssize_t)length) {
-        return pki_place_fail_errno(fault, errno, lock->path, "write who holds the lock");
+        /* Not lock->path: the caller's own, which outlives the lock. */
+        return pki_place_fail_errno(fault, errno, path, "write who holds the lock");
     }
     return true;
 }
@@ -128,7 +130,7 @@ pki_lock *pki_lock_take(const char *path, const char *purpose, pki_fault *fault)
             goto fail;
         }
     }
-    if (!write_record(lock, purpose, fault)) {
+    if (!write_record(lock, path, purpose, fault)) {
         (void)unlink(path);
         goto fail;
     }
