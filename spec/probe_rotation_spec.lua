@@ -165,8 +165,16 @@ describe("a rotation", function()
       return { certificate_path = directory .. "/" .. name .. ".pem", key_path = directory .. "/" .. name .. ".key" }
     end
     local files = { old = put("old", pki.good), new = put("new", pki.stranger) }
+    -- The step says what the server is to trust: then a refusal has one reason only.
+    local early = rotated(frontend:address(), plan:next(), files)
+    assert.equal("rotation_not_loaded", early.cause)
+    assert.is_true(early.certain, tostring(early))
+    assert.matches("still refuses the new certificate", early.message, 1, true)
+    assert(frontend:reload { client_ca = states.after })
+    early = rotated(frontend:address(), plan:next(), files)
+    assert.matches("refuses the old certificate already", early.message, 1, true)
+    assert.matches("Accept the CA of the old certificate again", early.hint, 1, true)
     for _, step in ipairs(plan) do
-      files.wait = nil
       if step.action == "overlap" then assert(frontend:reload { client_ca = states.overlap }) end
       if step.action == "remove" then assert(frontend:reload { client_ca = states.after }) end
       local made = rotated(frontend:address(), step, files)

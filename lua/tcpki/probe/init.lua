@@ -229,7 +229,8 @@ end
 -- @tparam table settings.old `certificate` or `certificate_path`, `key` or `key_path`, and the passphrase's options; or
 -- a leaf of `authority:issue`
 -- @tparam table settings.new the same
--- @param settings.step its name, or a step of a plan
+-- @param settings.step its name, or a step of a plan: that one also says what the server trusts once it is done, as
+-- `accepted` does, which makes the verdict on a refusal certain
 -- @tparam[opt] number settings.wait seconds in which it may become so; without it there is one look
 -- @param[opt=true] settings.control as for `probe.run`, with one of the certificates that are accepted
 -- @treturn table
@@ -241,6 +242,9 @@ function probe.rotation(settings)
   end
   local common = result.copy(settings)
   common.old, common.new, common.step, common.wait, common.control = nil, nil, nil, nil, nil
+  if type(settings.step) == "table" and common.accepted == nil and common.accepted_path == nil then
+    common.accepted = settings.step.bundle -- what the server trusts once the step is done
+  end
   local old, new = pair_of("old", settings.old), pair_of("new", settings.new)
   return rotation.check {
     common = check("probe.rotation", common), old = old, new = new, step = rotation.step_name(settings.step),

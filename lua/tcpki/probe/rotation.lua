@@ -75,7 +75,7 @@ end
 -- ---- what it means ----
 
 -- A server that has not loaded the CA says one of these, or nothing.
-local unknown = { client_ca_unknown = true, client_ca_twin = true, client_refused = true }
+local unknown = { client_ca_unknown = true, client_ca_twin = true, client_refused = true, rotation_not_loaded = true }
 
 -- Whether waiting cannot help: a file that does not parse stays so, and a certificate that has expired.
 local function is_final(both)
@@ -144,10 +144,12 @@ local function judge(made, side)
   elseif side == "new" and control.outcome(shown) == "refused" and unknown[shown.cause] then
     return not_loaded(made, "still refuses the new certificate" .. where_of(one), LOAD, shown)
   end
-  as_probed(made, shown)
-  if side == "old" and unknown[shown.cause] then
-    made.hint = "Accept the CA of the old certificate again, beside the new one, until no client shows it any more."
+  local cure = "Accept the CA of the old certificate again, beside the new one, until no client shows it any more"
+  if side == "old" and shown.cause == "rotation_not_loaded" then
+    return not_loaded(made, "refuses the old certificate already" .. where_of(one), cure, shown)
   end
+  as_probed(made, shown)
+  if side == "old" and unknown[shown.cause] then made.hint = cure .. "." end
   return made
 end
 
