@@ -72,7 +72,7 @@ end
 
 -- Starts again what was stopped.
 function methods:start()
-  self.handle = server.keep(self.directory, self.binary, self.configuration, "")
+  self.handle = server.keep(self.directory, self.binary, self.configuration, self.arguments or "")
   return wait(self, self.is_up)
 end
 
@@ -85,7 +85,7 @@ function temporal_cluster.start(write)
     local ports = { frontend = { free[1], free[2] }, history = { free[3], free[4] }, matching = { free[5], free[6] },
       worker = { free[7], free[8] } }
     local self = setmetatable({ ports = ports, address = "127.0.0.1:" .. free[1], binary = binary }, metatable)
-    self.directory, self.configuration, self.is_up = write(ports)
+    self.directory, self.configuration, self.is_up, self.arguments = write(ports)
     local ok
     ok, message = self:start()
     if ok then return self end
