@@ -191,7 +191,7 @@ describe("a configuration of the Temporal server", function()
     it("is too large, too deep, too wide, contains itself, or is no map", function()
       expect.fault("too_large", server.check_text(("#"):rep(2 * 1024 * 1024)))
       assert.equal("bad_yaml", found("a: " .. ("["):rep(5000))[1].code)
-      assert.equal("bad_yaml", found("a: [" .. ("x,"):rep(60000) .. "]")[1].code)
+      assert.equal("bad_yaml", found("a: [" .. ("x,"):rep(10001) .. "]")[1].code)
       assert.matches("contains itself", found("a: &a [*a]")[1].message)
       for _, text in ipairs { "5", "[]", "'global'", "global: []", "global: { tls: 1 }", "global: { tls: [] }",
         "services: []\n", "publicClient: { forceTLSConfig: {} }" } do

@@ -8,7 +8,7 @@ local fault = require "tcpki.fault"
 local yaml = {}
 
 -- A configuration has a few kilobytes and hardly ten levels.
-local TEXT_LIMIT, NODE_LIMIT, DEPTH_LIMIT = 1024 * 1024, 50000, 100
+local TEXT_LIMIT, NODE_LIMIT, DEPTH_LIMIT = 1024 * 1024, 10000, 100
 
 local function stop(message, line, column)
   error({ message = message, line = line, column = column }, 0)
