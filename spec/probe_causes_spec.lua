@@ -6,6 +6,8 @@ local openssl = require "spec.support.openssl"
 local party = require "spec.support.probe_party"
 local pki = require "spec.support.probe_pki"
 local probe = require "tcpki.probe"
+local temporary = require "spec.support.temporary"
+local wrong = require "spec.support.wrong"
 local duration = require("tcpki.probe.report").duration
 
 local function run(address, leaf, options)
@@ -122,6 +124,33 @@ describe("a server that lets the certificate in and does not serve", function()
     end
   end)
 
+  it("is named where it refuses the certificate in HTTP, as nginx does", function()
+    local page = "<html><head><title>400 The SSL certificate error</title></head>\r\n<body>\r\n"
+      .. "<center><h1>400 Bad Request</h1></center>\r\n<center>The SSL certificate error</center>\r\n</body></html>"
+    local bytes = headers(1, 0, { { ":status", 400 }, { "content-type", "text/html" } })
+      .. frame(DATA, END_STREAM, 1, page)
+    -- s_server serves the first connection; the words are those of the trace's, which comes second.
+    local server <close> = party.http2(pki.server, pki.client_ca, { { after = "GetSystemInfo", send = bytes } })
+    local result = run(server.address, pki.good, { trace = "never" })
+    assert.equal("http_400_certificate", result.cause, tostring(result))
+    assert.is_false(result.certain)
+    assert.is_false(result.authenticated)
+    assert.equal("settings", result.stage)
+    local judge = require "tcpki.probe.judge.answers"
+    local function judged(leaf, body)
+      local trace = { certificate_requested = true, issuer_listed = true, ca_name_count = 1, ca_names = {},
+        ended = "settings", stage = "settings" }
+      return judge.of_http({ certificates = { leaf and leaf.certificate }, now = os.time() }, trace, 400, body)
+    end
+    local word, about = judged(pki.good, page)
+    assert.equal("http_400_certificate", word)
+    assert.same({ "client_ca_twin", "client_revoked", "http_400_certificate" }, about.candidates)
+    assert.matches("HTTP 400: 400 Bad Request The SSL certificate error.", about.evidence, 1, true)
+    assert.equal("client_expired", (judged(pki.expired, page)))
+    assert.equal("no_client_certificate", (judged(nil, "400 No required SSL certificate was sent")))
+    assert.equal("not_grpc", (judged(pki.good, "400 Request Header Or Cookie Too Large")))
+  end)
+
   it("is named where it is no gRPC: a proxy, a page, other bytes, another message", function()
     local result = told(headers(1, END_STREAM, { { ":status", 503 }, { "content-type", "text/html" } }),
       { trace = "never" })
@@ -168,6 +197,10 @@ local function frontend(leaf)
 end
 
 describe("a server whose certificate is not accepted", function()
+  local directory
+  setup(function() directory = temporary.directory() end)
+  teardown(function() directory:remove() end)
+
   local function tls(word, leaf, options)
     local server <close> = frontend(leaf)
     local result = run(server:address(), pki.good, options)
@@ -195,6 +228,56 @@ describe("a server whose certificate is not accepted", function()
     tls("server_wrong_usage", make { subject_alt_names = localhost, extended_key_usage = { "client_auth" } })
   end)
 
+  it("is told where it may lack its intermediate", function()
+    local issuing = assert(pki.server_ca:subordinate { subject = { CN = "Issuing CA" }, days = 10 })
+    local leaf = assert(issuing:issue { common_name = "localhost", usage = "server", days = 5,
+      subject_alt_names = localhost })
+    local alone = { chain = leaf.certificate, key = leaf.key }
+    local server <close> = frontend(alone)
+    local result = run(server:address(), pki.good)
+    assert.equal("server_intermediate_missing", result.cause, tostring(result))
+    assert.is_false(result.certain)
+    assert.same({ "server_intermediate_missing", "server_ca_untrusted" }, result.candidates)
+    assert.matches("does not send the certificate of CN=Issuing CA, which issued its certificate CN=localhost",
+      result.message, 1, true)
+    assert.matches("Append the certificate of CN=Issuing CA to the server's certificate file", result.hint, 1, true)
+    -- It is certain where the certificate is found elsewhere.
+    result = run(server:address(), pki.good, { accepted = issuing.certificate })
+    assert.equal("server_intermediate_missing", result.cause, tostring(result))
+    assert.is_true(result.certain)
+    -- Of a root that is not trusted the same is seen.
+    local stranger <close> = frontend(pki.server)
+    result = run(stranger:address(), pki.good, { server_ca = pki.other_ca.certificate })
+    assert.equal("server_ca_untrusted", result.cause)
+    assert.same({ "server_ca_untrusted", "server_intermediate_missing" }, result.candidates)
+    local chained <close> = frontend { chain = assert(tcpki.bundle.new { pki.server.certificate,
+      pki.server_ca.certificate }), key = pki.server.key }
+    result = run(chained:address(), pki.good, { server_ca = pki.other_ca.certificate })
+    assert.equal("server_ca_untrusted", result.cause)
+    assert.is_true(result.certain)
+  end)
+
+  it("is told from one of a CA of the same name", function()
+    local twin = assert(tcpki.authority.new { subject = { CN = "Server CA" }, days = 10 })
+    local server <close> = frontend(pki.server)
+    local result = run(server:address(), pki.good, { server_ca = twin.certificate })
+    assert.equal("server_ca_untrusted", result.cause, tostring(result))
+    assert.is_true(result.certain)
+    assert.matches("the CA given with the name CN=Server CA has another key", result.message, 1, true)
+  end)
+
+  it("is named where an intermediate of it is signed with SHA-1", function()
+    local weak = wrong.subordinate(pki.server_ca, { digest = "SHA1" })
+    local leaf = wrong.make(weak, { subject = { CN = "localhost" }, subject_alt_names = localhost,
+      extended_key_usage = { "server_auth" } })
+    local server <close> = party.s_server({ chain = leaf.certificate, key = leaf.key }, nil,
+      "-cert_chain " .. party.quote(directory:file(nil, weak.certificate:pem())) .. " -cipher DEFAULT@SECLEVEL=0")
+    local result = run(server.address, pki.good)
+    assert.equal("server_weak_signature", result.cause, tostring(result))
+    assert.is_true(result.certain)
+    assert.matches("CN=Issuing CA is signed or keyed too weakly", result.message, 1, true)
+  end)
+
   it("is named where the certificate has no names", function()
     local result = tls("server_no_san", make { subject = { CN = "temporal.example" } },
       { server_name = "frontend.example" })
@@ -203,6 +286,25 @@ describe("a server whose certificate is not accepted", function()
 end)
 
 describe("a server that goes away", function()
+  it("is named where it is another kind of server", function()
+    local server <close> = party.odd "ssh"
+    local result = run(server.address, pki.good)
+    assert.equal("tls_to_wrong_port", result.cause, tostring(result))
+    assert.equal("tls", result.stage)
+    assert.is_true(result.certain)
+    assert.matches("is no Temporal frontend: it answered with the greeting of SSH", result.message, 1, true)
+    assert.matches("7233", result.hint, 1, true)
+  end)
+
+  it("is told from a private link that is called by its own name", function()
+    local server <close> = party.odd "reset"
+    local result = run(server.address, pki.good,
+      { server_name = "vpce-0a1b-xyz.vpce-svc-1.us-east-1.vpce.amazonaws.com" })
+    assert.equal("sni_refused", result.cause, tostring(result))
+    assert.is_false(result.certain)
+    assert.same({ "sni_refused", "reset" }, result.candidates)
+  end)
+
   it("is named where it does not agree on HTTP/2", function()
     local server <close> = party.s_server_without_alpn(pki.server, pki.client_ca)
     local result = run(server.address, pki.good)

@@ -157,7 +157,7 @@ describe("a certificate that is not sent", function()
     local one = wrong.make(weak)
     local result = is("client_weak_signature", true, refused(wrong.pem(one, weak), one.key))
     assert.equal("input", result.stage)
-    tells(result, "CN=Issuing CA is signed or keyed too weakly", "OpenSSL refuses to send it.")
+    tells(result, "CN=Issuing CA is signed or keyed too weakly", "OpenSSL refuses to send it (ca md too weak).")
   end)
 end)
 

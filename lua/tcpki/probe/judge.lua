@@ -56,10 +56,11 @@ end
 local is_weak = { [397] = true, [398] = true, [399] = true }
 
 local function of_weak(context, trace)
-  local about = { stage = "input", detail = trace.openssl, evidence = "OpenSSL refuses to send it." }
-  about.findings = context.findings
+  local reason = (trace.openssl or "no reason given"):match "([^:]*)$"
+  local about = { stage = "input", detail = reason, findings = context.findings }
+  about.evidence = ("OpenSSL refuses to send it (%s)."):format(reason)
   for _, finding in ipairs(about.findings or {}) do
-    if finding.word == "client_weak_signature" then about.finding = finding end
+    if finding.word == "client_weak_signature" then about.finding, about.detail = finding, finding.detail end
   end
   return "client_weak_signature", about
 end

@@ -73,7 +73,8 @@ end
 
 -- The server names the issuer, and does not know who made the signature: for Go that is another key. OpenSSL says the
 -- same of an intermediate without the root above it, and where it is to look into a CRL that it does not have.
-local function of_listed_issuer(trace)
+local function of_listed_issuer(found, trace)
+  if is_accepted(found) then return nil end -- another key is ruled out
   if of_stack(trace, { go = true }) then return "client_ca_twin", {} end
   return "client_ca_twin", {
     certain = false, candidates = { "client_ca_twin", "client_ca_unknown", "client_refused" },
@@ -103,7 +104,7 @@ telling[45] = function(context, _, trace)
 end
 
 telling[48] = function(_, found, trace)
-  if trace and trace.issuer_listed then return of_listed_issuer(trace) end
+  if trace and trace.issuer_listed then return of_listed_issuer(found, trace) end
   local candidates = add(of_issuer(found), "client_ca_twin")
   return candidates[1], { certain = false, candidates = candidates }
 end
