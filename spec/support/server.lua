@@ -45,9 +45,12 @@ function server.counterpart(name)
 end
 
 -- Ports that nobody listens on, below the range that Linux gives to outgoing connections. They
--- are not reserved: the start is tried again when somebody was faster.
+-- are not reserved: the start is tried again when somebody was faster. None is given twice, since nobody may listen there
+-- yet.
+local given = {}
+
 local function free_ports(count)
-  local taken = {}
+  local taken = setmetatable({}, { __index = given })
   for _, path in ipairs { "/proc/net/tcp", "/proc/net/tcp6" } do
     local file = io.open(path)
     if file then
@@ -61,7 +64,7 @@ local function free_ports(count)
   while #ports < count do
     local port = math.random(20000, 31999)
     if not taken[port] then
-      taken[port] = true
+      given[port] = true
       ports[#ports + 1] = port
     end
   end
