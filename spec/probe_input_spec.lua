@@ -72,6 +72,8 @@ describe("the input of a probe is refused with the file, the line and the cure:"
     says({ "printf '%b'" }, result.hint)
     -- what openssl pkcs12 writes above a block, of a Windows account
     assert(input.load { certificate = "    friendlyName: ACME\\nina\n" .. chain, key = key })
+    -- a heading of one's own, which begins as DER does
+    assert(input.load { certificate = "0\n" .. chain, key = key })
   end)
 
   it("DER, each kind with the command that converts it", function()

@@ -65,7 +65,7 @@ end
 
 -- Bytes that are no PEM, though our own parsers would read them.
 local function is_binary(given)
-  return given:find "^\x30[\x01-\x1f\x80-\x84]" ~= nil or given:find("\0", 1, true) ~= nil
+  return given:byte() == 0x30 and not given:find("-----BEGIN", 1, true) or given:find("\0", 1, true) ~= nil
 end
 
 -- Why a text is refused; expect is what it should be, for tcpki.pem.lint.
