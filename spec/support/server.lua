@@ -44,8 +44,8 @@ function server.counterpart(name)
   return nil, output
 end
 
--- Ports that nobody listens on, below the range that Linux gives to outgoing connections. They
--- are not reserved: the start is tried again when somebody was faster. None is given twice: who got it may not listen yet.
+-- Ports that nobody listens on, below the range that Linux gives to outgoing connections. They are not reserved: the
+-- start is tried again when somebody was faster. None is given twice, since who got it may not listen yet.
 local given = {}
 
 local function free_ports(count)
