@@ -244,7 +244,7 @@ stress:  ## the suite with a full collection at every line of ours
 oom:  ## every allocation made to fail, one after the other
 	$(call need,build probe test)
 	$(AGAIN) sanitized PROBE=yes
-	$(AGAIN) build/asan/oom-host
+	$(AGAIN) build/asan/oom-host build/asan/oom-trace
 	tools/oom
 
 fuzz:  ## FUZZ_SECONDS in all over the parsers of src/pki, and what a server sends to a trace
@@ -264,6 +264,12 @@ build/asan/oom-host: test/oom/host.c
 	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L $(WARNINGS) -O1 -g -fsanitize=address,undefined \
 	  -fno-omit-frame-pointer $(LUA_FLAGS) $(OPENSSL_FLAGS) -o $@ $< \
 	  $(shell $(PKG_CONFIG) --libs $(LUA_PC)) $(OPENSSL_LINK) -lcrypto
+
+# The reading side of the probe, without gRPC core: also the sources of fuzz/trace.c.
+READING = $(addprefix src/probe/,conversation.c record.c context.c http.c scheme.c)
+build/asan/oom-trace: test/oom/trace.c fuzz/trace.c $(READING)
+	$(CC) -std=c11 -D_POSIX_C_SOURCE=200809L $(WARNINGS) -O1 -g -fsanitize=address,undefined \
+	  -fno-omit-frame-pointer -Isrc -Ifuzz $(OPENSSL_FLAGS) -Wl,--wrap=malloc -o $@ $^ $(OPENSSL_LINK) -lssl -lcrypto
 
 install: build  ## into LUADIR and LIBDIR (PREFIX, DESTDIR)
 	tools/install $(BUILD) $(DESTDIR)$(LUADIR) $(DESTDIR)$(LIBDIR) $(CORE) $(if $(filter yes,$(PROBE_FOUND)),$(PROBE_CORE))

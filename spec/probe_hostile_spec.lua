@@ -73,7 +73,7 @@ describe("a probe of a server that means harm", function()
 
   it("comes back from HTTP/2 that keeps gRPC core busy beyond every deadline", function()
     for _, kind in ipairs { "pings", "many_settings", "resets" } do
-      is("silent_rpc rpc_failed", kind, nil, "never")
+      is("silent_rpc rpc_failed silent_before_tls", kind, nil, "never") -- the last on a machine that is slow
     end
   end)
 

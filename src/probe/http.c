@@ -82,7 +82,7 @@ size_t http_request(unsigned char *bytes, size_t size, const char *authority) {
 static int huffman_digit(const unsigned char *bytes, size_t length, size_t *bit) {
     unsigned code = 0;
     for (unsigned count = 1; count <= 6 && *bit < length * 8; count++, (*bit)++) {
-        code = code << 1 | (bytes[*bit / 8] >> (7 - *bit % 8) & 1U);
+        code = code << 1 | ((unsigned)bytes[*bit / 8] >> (7 - *bit % 8) & 1U);
         if (count == 5 && code <= 2) {
             (*bit)++;
             return (int)code;

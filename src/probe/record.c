@@ -189,7 +189,9 @@ void record_handshake(record *seen, SSL *connection, const char *server_name) {
     (void)snprintf(seen->server_name, sizeof seen->server_name, "%s", sent != NULL ? sent : "");
     (void)snprintf(seen->version, sizeof seen->version, "%s", SSL_get_version(connection));
     (void)snprintf(seen->cipher, sizeof seen->cipher, "%s", SSL_get_cipher_name(connection));
-    int group = (int)SSL_get_negotiated_group(connection);
+    /* OpenSSL 3.0 looks for it in a session that it may have had no memory for. */
+    int group =
+        SSL_get_session(connection) != NULL ? (int)SSL_get_negotiated_group(connection) : NID_undef;
     const char *group_name = group != NID_undef ? OBJ_nid2sn(group) : NULL;
     (void)snprintf(seen->group, sizeof seen->group, "%s", group_name != NULL ? group_name : "");
     const unsigned char *protocol = NULL;
