@@ -85,6 +85,18 @@ describe("tcpki.report", function()
       "1 error, 0 warnings" }, lines_of(tostring(findings)))
   end)
 
+  it("keeps to the columns that a program says", function()
+    finally(function() report.columns = 100 end)
+    local findings = report.new()
+    findings:add { code = "a", severity = "error", message = ("word "):rep(60), hint = ("cure "):rep(60) }
+    for _, columns in ipairs { 40, 80, 132 } do
+      report.columns = columns
+      local widest = 0
+      for _, line in ipairs(lines_of(tostring(findings))) do widest = math.max(widest, #line) end
+      assert.is_true(widest <= columns and widest > columns - 10, ("%d: %d"):format(columns, widest))
+    end
+  end)
+
   it("keeps to 100 columns with words and letters of any width", function()
     for _, word in ipairs { ("x"):rep(300), ("é"):rep(300), ("漢"):rep(150), ("\xff"):rep(300), ("ab "):rep(100),
       "漢 " .. ("é"):rep(97) .. " x" } do
