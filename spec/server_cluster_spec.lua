@@ -85,6 +85,15 @@ describe("a cluster", function()
       refresh_interval = 30 }):write(directory:path "again")) .. "/config/tls.yaml"))
   end)
 
+  it("has a configuration in which the check finds nothing", function()
+    local path = assert(assert(server.cluster { hosts = hosts, clients = { "payments" }, development = true })
+      :write(directory:path "temporal"))
+    for _, name in ipairs { "tls", "development" } do
+      local report = assert(server.check(("%s/config/%s.yaml"):format(path, name), { root = path }))
+      assert.equal(0, #report, tostring(report))
+    end
+  end)
+
   it("is issued by CAs that exist, in two levels as well", function()
     local root = assert(tcpki.authority.new { common_name = "Root" })
     local below = assert(root:subordinate { common_name = "Servers" })

@@ -93,6 +93,22 @@ describe("the trees of Temporal's samples", function()
     end
   end)
 
+  it("have the configuration of the sample, and what it lacks", function()
+    for _, name in ipairs { "tls_simple", "tls_full" } do
+      local tree = assert(layouts[name](directory:path(name)))
+      local report = assert(server.check(tree.tls))
+      assert.is_true(report.ok, tostring(report))
+      for _, finding in ipairs(report) do
+        assert.equal("intermediate_anchor", finding.code, tostring(report))
+      end
+      tree = assert(layouts[name](directory:path(name), { path = "/etc/temporal/certs", overwrite = true }))
+      assert.is_truthy(tree.tls:yaml():find("/etc/temporal/certs/", 1, true))
+      assert.is_nil(tree.tls:yaml():find(directory.root, 1, true))
+    end
+    local published = assert(layouts.tls_full(directory:path "published", { as_published = true, key = {} }))
+    assert.is_truthy(tostring(assert(server.check(published.tls))):find("plaintext_client", 1, true))
+  end)
+
   describe("as they are published", function()
     -- What openssl itself makes of the same wishes: object identifiers, critical or not, and the bytes, but for the
     -- identifiers of the keys.
@@ -172,7 +188,7 @@ describe("the trees of Temporal's samples", function()
   end)
 
   describe("in the real server #server", function()
-    -- Without the worker, for which the samples have an internal frontend.
+    -- As published without the worker, for which the sample has an internal frontend.
     local function start(name, given, ready)
       return assert(temporal_cluster.start(function(ports)
         local place = directory:path(name .. ports.frontend[1])
@@ -180,7 +196,8 @@ describe("the trees of Temporal's samples", function()
         local tree = assert(layouts[name](place .. "/certs", given))
         local configuration = require "tcpki.server.development".configuration(tree.tls:table(), ports)
         assert(tcpki.file.write(place .. "/server.yaml", require "tcpki.server.yaml".dump(configuration)))
-        return place, "server.yaml", ready, "--service frontend --service history --service matching"
+        return place, "server.yaml", ready,
+          given.as_published and "--service frontend --service history --service matching" or ""
       end))
     end
 

@@ -42,7 +42,7 @@ describe("the rotation of a cluster", function()
   end
 
   before_each(function()
-    directory = temporary.directory()
+    directory = temporary.in_memory()
     path = make()
   end)
   after_each(function() directory:remove() end)
@@ -56,6 +56,8 @@ describe("the rotation of a cluster", function()
       return true
     end })
     assert.is_nil(cluster_state.wrong_for_openssl(path, HOST))
+    local report = assert(server.check(path .. "/config/tls.yaml", { root = path }))
+    assert.equal(0, #report, tostring(report))
     assert.same({ "trust", "clients", "leaves" }, seen)
     assert.is_false(rotation.done)
     assert.equal("withdraw", rotation.waiting)
@@ -420,9 +422,6 @@ describe("the rotation of a cluster", function()
 
   -- Kills runs at any moment; each is followed by one that ends what was begun.
   local function kill(times)
-    directory:remove()
-    directory = temporary.in_memory()
-    path = make()
     local code = ([[
       local server = require "tcpki.server"
       ready()

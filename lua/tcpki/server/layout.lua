@@ -77,8 +77,7 @@ function layout.tls(given)
   end
   return {
     internode = { server = server(layout.INTERNODE, layout.SERVER_CA), client = client(given.internode_name) },
-    frontend = { server = server(layout.FRONTEND, layout.CLIENT_CA), client = client(first),
-      host_overrides = overrides },
+    frontend = { server = server(layout.FRONTEND, layout.CLIENT_CA), host_overrides = overrides },
     system_worker = { certificate_file = path(layout.SYSTEM_WORKER .. ".pem"),
       key_file = path(layout.SYSTEM_WORKER .. ".key"), client = client(first) },
     refresh_interval = given.refresh_interval,

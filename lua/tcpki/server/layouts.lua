@@ -195,7 +195,8 @@ local function write(where, name, rows, target, given, tls_of)
   end
   table.sort(files, function(a, b) return a.name < b.name end)
   local prefix = given.path or target
-  local tls, err = server_tls.tls(tls_of(function(relative) return directory.at(prefix, relative) end))
+  local tls, err = server_tls.tls(tls_of(function(relative) return directory.at(prefix, relative) end,
+    given.as_published))
   local ok = tls
   if tls then
     ok, err = directory.write(target, files, { overwrite = given.overwrite })
@@ -213,13 +214,23 @@ local function server_of(certificate, key, ...)
     require_client_certificate = true }
 end
 
-local function simple_tls(at)
-  local server = server_of(at "cluster.pem", at "cluster.key", at "ca.cert")
-  local client = { server_name = "tls-sample", root_ca_files = { at "ca.cert" } }
-  return { internode = { server = server, client = client }, frontend = { server = server, client = client } }
+-- Without these the server looks at its files once, and says nothing before they end.
+local function mend(options_of_tls, published)
+  if not published then
+    options_of_tls.refresh_interval = 60
+    options_of_tls.expiration_checks = { warning_window = "720h", error_window = "168h", check_interval = "1h" }
+  end
+  return options_of_tls
 end
 
-local function full_tls(at)
+local function simple_tls(at, published)
+  local server = server_of(at "cluster.pem", at "cluster.key", at "ca.cert")
+  local client = { server_name = "tls-sample", root_ca_files = { at "ca.cert" } }
+  return mend({ internode = { server = server, client = client }, frontend = { server = server, client = client } },
+    published)
+end
+
+local function full_tls(at, published)
   local internode = server_of(at "cluster/internode/cluster-internode.pem",
     at "cluster/internode/cluster-internode.key", at "cluster/ca/server-intermediate-ca.pem")
   local function host(name)
@@ -227,14 +238,16 @@ local function full_tls(at)
     return server_of(at(base .. "-chain.pem"), at(base .. ".key"),
       at(("client/ca/client-intermediate-ca-%s.pem"):format(name)))
   end
-  return {
-    internode = { server = internode, client = { server_name = "internode.cluster-x.contoso.com",
-      root_ca_files = { at "cluster/ca/server-intermediate-ca.pem" } } },
-    frontend = { server = internode, host_overrides = {
+  local client = { server_name = "internode.cluster-x.contoso.com",
+    root_ca_files = { at "cluster/ca/server-intermediate-ca.pem" } }
+  return mend({
+    internode = { server = internode, client = client },
+    -- The sample has a frontend of its own for the system worker, which without a client here dials in plaintext.
+    frontend = { server = internode, client = not published and client or nil, host_overrides = {
       ["accounting.cluster-x.contoso.com"] = host "accounting",
       ["development.cluster-x.contoso.com"] = host "development",
     } },
-  }
+  }, published)
 end
 
 --- Writes the tree of tls-simple: one CA for all, `ca.cert` and `ca.key`; `cluster.pem`, `.key`, `.csr` of the server,
@@ -248,7 +261,8 @@ end
 -- * `key`: options for `tcpki.key.generate`; EC P-256 by default
 -- * `days` (365 by default), `overwrite`
 -- * `path`: the directory as the server sees it, in `tls`; by default the one that is written
--- @treturn[1] layout `directory`, and `tls`: the section global.tls that the sample has for it, as of `server.tls`
+-- @treturn[1] layout `directory`, and `tls`: the section global.tls that the sample has for it, as of `server.tls`,
+-- with what it lacks unless it is as published
 -- @treturn[2] nil
 -- @treturn[2] fault `already_exists`, `permission_denied`, `no_space`, …
 function layouts.tls_simple(target, given)
