@@ -26,11 +26,11 @@ end
 local function groups_of(material, peer)
   local groups = { { name = "the file of the certificate", certificates = material.certificates } }
   local function add(name, certificates)
-    if certificates and #certificates > 0 then groups[#groups + 1] = { name = name, certificates = certificates } end
+    if certificates then groups[#groups + 1] = { name = name, certificates = certificates } end
   end
   add(roots_name(material), material.root_certificates)
-  add("the chain that the server sends", peer and peer.certificates)
   add("the accepted CAs", material.accepted)
+  add("the chain that the server sends", peer and function() return peer.certificates end)
   return groups
 end
 
@@ -66,7 +66,7 @@ end
 function parts.findings(self)
   return findings.judge({
     certificates = self.certificates, trace = self.trace, accepted = self.material.accepted, groups = self.groups,
-    file = self.file, pem = self.material.certificate,
+    file = self.file,
   }, self.now)
 end
 

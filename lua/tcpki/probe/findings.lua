@@ -214,11 +214,12 @@ end
 local judged_already = { chain_issuer = true, chain_order = true, duplicate = true, several = true, silent_loss = true,
   refused = true }
 
-local function pem_fault(judged)
+-- What readers of PEM stumble over, of a text that gRPC core reads.
+local function pem_fault(text)
   -- A file that holds the key as well is not what lint expects of a chain, and yet fine.
-  if not judged.pem or judged.pem:find("PRIVATE KEY-----", 1, true) then return nil end
+  if text:find("PRIVATE KEY-----", 1, true) then return nil end
   local pem = require "tcpki.pem"
-  for _, fault in ipairs(pem.lint(judged.pem, { expect = "chain" })) do
+  for _, fault in ipairs(pem.lint(text, { expect = "chain" })) do
     if fault.severity ~= "info" and fault.line and fault.who and not judged_already[fault.code] then
       return { word = "bad_pem", note = true, line = fault.line,
         detail = ("line %d: %s; stumbling over it: %s"):format(fault.line, fault.message, fault.who) }
@@ -228,13 +229,13 @@ end
 
 local rules = {
   issuer_by_accepted, issuer_by_names, self_signed, expired, intermediate_expired, not_yet_valid, wrong_usage,
-  weak_signature, version_1, order, duplicate, foreign, pem_fault,
+  weak_signature, version_1, order, duplicate, foreign,
 }
 
 --- Judges the certificate that a probe sends.
 -- @tparam table given `certificates` (the leaf first); where known `trace`, `accepted` (the CAs that the server trusts
--- for clients), `groups` (other certificates at hand: an array of `{ name =, certificates = }`), `file` (the path),
--- `pem` (its text), `verdicts` (of `tcpki.probe.verifiers`, where it has been asked already)
+-- for clients), `groups` (other certificates at hand, as for `tcpki.probe.path`), `file` (the path), `verdicts` (of
+-- `tcpki.probe.verifiers`, where it has been asked already)
 -- @tparam integer at seconds since the epoch
 -- @treturn table array of findings, the likeliest first, with `way` (of `tcpki.probe.path`), `gap` (what is missing in
 -- the file, as a part of a sentence) and, where there are accepted CAs, `verdicts`
@@ -244,7 +245,7 @@ function findings.judge(given, at)
   if not leaf then return found end
   local judged = {
     certificates = given.certificates, leaf = leaf, trace = given.trace, accepted = given.accepted, at = at,
-    pem = given.pem, way = path.of(given.certificates, given.groups or {}),
+    way = path.of(given.certificates, given.groups or {}),
     verdicts = given.verdicts or given.accepted and verifiers.judge(given.certificates, given.accepted, at),
   }
   local has = {}
@@ -258,6 +259,22 @@ function findings.judge(given, at)
   end
   found.way, found.verdicts = judged.way, judged.verdicts
   found.gap = judged.way.missing and gap_of(judged, judged.way)
+  return found
+end
+
+--- Adds what is to be said of the text: a note, which no judgement of a refusal asks for.
+-- @tparam table found of `findings.judge`
+-- @tparam ?string text PEM of the file
+-- @tparam ?string file its path
+-- @treturn table found
+function findings.add_text(found, text, file)
+  if not text or found.has_text then return found end
+  found.has_text = true
+  local one = pem_fault(text)
+  if one then
+    one.subject, one.path = tostring(found.way.chain[1]:subject()), file
+    found[#found + 1] = one
+  end
   return found
 end
 

@@ -14,26 +14,57 @@ end
 -- An issuer of a certificate among some groups, and what to call the group that it is in.
 local function find_issuer(certificate, groups)
   for _, group in ipairs(groups) do
-    for _, other in ipairs(group.certificates) do
+    local certificates = group.certificates
+    if type(certificates) == "function" then certificates = certificates() or {} end
+    for _, other in ipairs(certificates) do
       if other ~= certificate and certificate:issued_by(other) then return other, group.name end
     end
   end
 end
 
 -- Goes on from the last certificate of a path with those that are at hand.
-local function climb(made, groups)
-  local certificate = made.top
-  while not is_self_issued(certificate) and #made.beyond < 8 do
+local function climb(top, groups)
+  local beyond, certificate = {}, top
+  while not is_self_issued(certificate) and #beyond < 8 do
     local issuer, where = find_issuer(certificate, groups)
-    if not issuer then return end
-    made.beyond[#made.beyond + 1] = { certificate = issuer, where = where }
+    if not issuer then break end
+    beyond[#beyond + 1] = { certificate = issuer, where = where }
     certificate = issuer
+  end
+  return beyond
+end
+
+-- What only some ask for, and takes a look at all that is at hand.
+local function look_beyond(made)
+  local beyond = climb(made.top, made.groups)
+  made.groups, made.beyond = nil, beyond
+  local first, last = beyond[1], beyond[#beyond]
+  if made.is_whole then
+    made.root = made.top
+  elseif last and is_self_issued(last.certificate) then
+    made.root = last.certificate
+  end
+  if first then
+    made.is_root_below = is_self_issued(first.certificate)
+  elseif not made.is_whole and path.names_own_issuer(made.top) then
+    made.is_root_below = true
   end
 end
 
+local seen_beyond = { beyond = true, root = true, is_root_below = true }
+
+local metatable = {
+  __index = function(made, name)
+    if not seen_beyond[name] or not made.groups then return nil end
+    look_beyond(made)
+    return rawget(made, name)
+  end,
+}
+
 --- Follows the certificates of a file, and beyond.
 -- @tparam {certificate,…} certificates of the file, in its order, the leaf first
--- @tparam {table,…} groups what is at hand beside them: `name` and `certificates` of each
+-- @tparam {table,…} groups what is at hand beside them: `name` and `certificates` of each, an array or a function that
+-- gives one
 -- @treturn table `chain` (of the leaf, as the file allows), `top` (its last certificate), `is_whole` (whether that one
 -- is self-signed), `missing` (the name of the issuer that is not in the file), `beyond` (an array of
 -- `{ certificate =, where = }`: the issuers above `top` that are at hand), `root` (the self-signed end, where it is
@@ -42,21 +73,9 @@ end
 function path.of(certificates, groups)
   local built = assert(chain.new(certificates, { leaf = certificates[1] }))
   local top = built[#built]
-  local made = { chain = built, top = top, is_whole = is_self_issued(top), beyond = {} }
-  if made.is_whole then
-    made.root = top
-    return made
-  end
-  made.missing = tostring(top:issuer())
-  climb(made, groups)
-  local first, last = made.beyond[1], made.beyond[#made.beyond]
-  if last and is_self_issued(last.certificate) then made.root = last.certificate end
-  if first then
-    made.is_root_below = is_self_issued(first.certificate)
-  elseif path.names_own_issuer(top) then
-    made.is_root_below = true
-  end
-  return made
+  local made = { chain = built, top = top, is_whole = is_self_issued(top), groups = groups }
+  made.missing = not made.is_whole and tostring(top:issuer()) or nil
+  return setmetatable(made, metatable)
 end
 
 --- Whether the authority key identifier says that the issuer is its own issuer, and so a root: RFC 5280, 4.2.1.1 has

@@ -127,21 +127,31 @@ local function namespace_of(seen)
   return namespace
 end
 
-local function add_attempts(made, task, attempts, now)
+-- What became of each address that was tried; the last is judged already.
+local function attempts_of(task, attempts, now, last_word, last_about)
+  local list = {}
   for i, seen in ipairs(attempts) do
-    local word, about = judge.attempt(context.of(task, peer_of(seen), seen.trace, now), seen)
-    made.attempts[i] = {
-      address = seen.peer, cause = word, stage = about.stage or causes[word].stage,
-      timings = seen.timings,
+    local word, about = last_word, last_about
+    if i < #attempts then
+      word, about = judge.attempt(context.of(task, peer_of(seen), seen.trace, now), seen)
+    end
+    list[i] = {
+      address = seen.peer, cause = word, stage = about.stage or causes[word].stage, timings = seen.timings,
     }
   end
+  return list
+end
+
+-- Those of the text, too: a judgement of a refusal has no use for them.
+local function all_findings(task, known)
+  return findings.add_text(known.findings, task.material.certificate, known.file)
 end
 
 local function warnings_of(task, known, made)
   return warnings.of {
     certificates = known.certificates, peer = known.peer_certificates or {}, roots = known.root_certificates or {},
     roots_name = known.roots_name,
-    findings = known.findings, now = known.now, trace = made.trace, server_name = task.server_name,
+    findings = all_findings(task, known), now = known.now, trace = made.trace, server_name = task.server_name,
     key_traditional = task.material.key_traditional,
   }
 end
@@ -181,10 +191,10 @@ function result.of(settings, task, attempts)
   made.certificate = leaf and describe_certificate(leaf, now)
   local known = context.of(task, made.peer, seen.trace, now)
   local word, about = judge.attempt(known, seen)
-  made.findings = later.list(function() return findings.shown(known.findings) end)
+  made.findings = later.list(function() return findings.shown(all_findings(task, known)) end)
   made.accepted_by = task.material.accepted and known.findings.verdicts or nil
   made.disagreement = judge.disagreement(known, seen)
-  add_attempts(made, task, attempts, now)
+  made.attempts = attempts_of(task, attempts, now, word, about)
   local filled = word == "ok" and {} or fields.of(known, seen, about)
   result.conclude(made, word, about, filled)
   made.hint = with_other_cure(made, filled)
