@@ -272,6 +272,41 @@ describe("the CAs of this machine", function()
     assert.equal(("ok rpc\nserver_ca_untrusted tls\n"):rep(2), output)
   end)
 
+  it("are warned of where gRPC core has its own and the SDKs would find none", function()
+    local directory = temporary.directory()
+    finally(function() directory:remove() end)
+    -- gRPC core's place for a file of its own is not ours to write to: the variable stands for it.
+    local own = directory:path "own.pem"
+    local ok, output = child.run([[
+      local own = os.getenv "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
+      local pki, probe = require "spec.support.probe_pki", require "tcpki.probe"
+      assert(pki.server_ca.certificate:write(own))
+      local roots = require "tcpki.probe.roots"
+      local server <close> = assert(probe.frontend {
+        certificate = pki.server.chain, key = pki.server.key, client_ca = pki.client_ca.certificate,
+      })
+      local system = roots.system
+      for _, paths in ipairs { {}, { own } } do
+        roots.system = function() return system(paths) end
+        for _, given in ipairs { pki.server_ca.certificate, false } do
+          local result = probe.run {
+            address = server:address(), certificate = pki.good.chain, key = pki.good.key, server_ca = given or nil,
+          }
+          local words = {}
+          for i, warning in ipairs(result.warnings) do words[i] = warning.word end
+          io.write(result.cause, " ", table.concat(words, " "), "\n")
+        end
+      end
+    ]], { before = "SSL_CERT_FILE= GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=" .. own })
+    assert.is_true(ok, output)
+    assert.equal("ok \nok system_roots_missing\nok \nok \n", output)
+    if (os.getenv "SSL_CERT_FILE" or "") == "" then
+      assert.is_nil(roots.system {})
+      assert.equal(own, roots.system { directory:path "missing.pem", own })
+      assert.is_nil(roots.system { directory:file("none.pem", "\n") })
+    end
+  end)
+
   it("are the file that the variable names, where it can be read", function()
     local directory = temporary.directory()
     finally(function() directory:remove() end)

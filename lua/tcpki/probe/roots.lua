@@ -9,31 +9,42 @@ local roots = {}
 -- In gRPC core's order: what a variable names, the bundles of Linux distributions (grpc/grpc:
 -- load_system_roots_supported.cc), what gRPC core's own package brings along.
 local VARIABLE = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"
-local PATHS = {
+local SYSTEM = {
   "/etc/ssl/certs/ca-certificates.crt",
   "/etc/pki/tls/certs/ca-bundle.crt",
   "/etc/ssl/ca-bundle.pem",
   "/etc/pki/tls/cacert.pem",
   "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
   "/etc/ssl/cert.pem",
-  "/usr/share/grpc/roots.pem",
-  "/usr/local/share/grpc/roots.pem",
 }
+local OWN = { "/usr/share/grpc/roots.pem", "/usr/local/share/grpc/roots.pem" }
 
 local function is_bundle(path)
   local text = core.file.read(path)
   return text ~= nil and text:find("-----BEGIN CERTIFICATE-----", 1, true) ~= nil
 end
 
---- The file of CAs that is asked where none is given.
+local function first_bundle(paths)
+  for _, path in ipairs(paths) do
+    if is_bundle(path) then return path end
+  end
+end
+
+--- The file of CAs that gRPC core asks where none is given.
 -- @treturn ?string its path; nil where this machine has none
 function roots.installed()
   local named = os.getenv(VARIABLE)
   -- One that can be read counts, whatever is in it: gRPC core looks no further.
   if named and named ~= "" and core.file.read(named) then return is_bundle(named) and named or nil end
-  for _, path in ipairs(PATHS) do
-    if is_bundle(path) then return path end
-  end
+  return first_bundle(SYSTEM) or first_bundle(OWN)
+end
+
+--- The file of CAs that other programs ask: Go's, rustls's and OpenSSL's do not know what gRPC core brings along.
+-- @tparam[opt] {string,…} paths the places where the system's may be, for tests
+-- @treturn ?string its path; nil where this machine has none
+function roots.system(paths)
+  local named = os.getenv "SSL_CERT_FILE"
+  return named and named ~= "" and is_bundle(named) and named or first_bundle(paths or SYSTEM)
 end
 
 -- Whether a CA stands above one's own certificate, or in its chain.

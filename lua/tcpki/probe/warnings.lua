@@ -6,6 +6,7 @@
 local date = require "tcpki.date"
 local later = require "tcpki.probe.later"
 local printable = require("tcpki.probe.words").printable
+local roots = require "tcpki.probe.roots"
 local span = require("tcpki.probe.report").span
 
 local warnings = {}
@@ -103,6 +104,11 @@ local function roots_are_intermediates(seen)
   return { subject = tostring(seen.roots[1]:subject()) }
 end
 
+-- A slim image with gRPC core's package in it: the probe trusts what that brings along, and an SDK finds nothing.
+local function system_roots_missing(seen)
+  return #seen.roots == 0 and #seen.peer > 0 and not roots.system() and {} or nil
+end
+
 local function not_asked(seen)
   local trace = seen.trace
   if #seen.certificates == 0 or not trace or not trace.timings.tls or trace.certificate_requested then return nil end
@@ -187,6 +193,10 @@ warnings.rows = {
     message = "server_ca holds no root, only {subject} or the like: gRPC core and Go trust an intermediate as it is, "
       .. "Node and other users of OpenSSL do not.",
     hint = "Pass the root above it." },
+  { word = "system_roots_missing", find = system_roots_missing,
+    message = "This machine has no bundle of CAs: gRPC core trusts the server by the one that it brought along, and "
+      .. "the SDKs over rustls and Go find none.",
+    hint = "Install the bundle (ca-certificates on Debian and Alpine, also in a container's image)." },
   { word = "not_asked", find = not_asked,
     message = "The server never asked for the certificate: that it answered proves nothing about it.",
     hint = "Have the server require client certificates, and prove it with control = true." },
