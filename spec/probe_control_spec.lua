@@ -117,6 +117,19 @@ describe("a control", function()
     assert.is_false(result.authenticated)
   end)
 
+  it("is made in a coroutine of the host as well, and leaves it to the host", function()
+    local yields, result = 0, nil
+    local thread = coroutine.wrap(function()
+      coroutine.yield()
+      result = verify(strict:address(), pki.good)
+      coroutine.yield()
+      return "done"
+    end)
+    repeat yields = yields + 1 until thread() == "done"
+    assert.equal(3, yields)
+    assert.equal("ok", result.cause)
+  end)
+
   it("leaves nothing running that nobody waits for any more", function()
     local core = require "tcpki.probe.core"
     local function still_open()

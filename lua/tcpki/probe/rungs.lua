@@ -112,13 +112,21 @@ local function shown(text)
   return text and words.printable(text)
 end
 
+-- A rung by its stage. In the metatable, so that who walks the ladder, or writes it as JSON, meets each rung once.
+local by_stage = {
+  __index = function(ladder, stage)
+    local i = position[stage]
+    return i and rawget(ladder, i)
+  end,
+}
+
 --- Builds the ladder.
 -- @tparam table result with `ok`, `cause`, `stage`, `timings` and what was seen
 -- @tparam table task
 -- @treturn {rung,…} `stage`, `state` ("ok", "failed" or "skipped"), `seconds`, `evidence`; each also by its stage.
 -- `since = "connect"`: its seconds are those of connect and tls as well
 function rungs.of(result, task)
-  local ladder, seconds = {}, seconds_of(result)
+  local ladder, seconds = setmetatable({}, by_stage), seconds_of(result)
   local fault = result.ok and #rungs.stages + 1 or position[result.stage]
   local last = math.max(fault - 1, furthest(result))
   for i, stage in ipairs(rungs.stages) do
@@ -129,7 +137,7 @@ function rungs.of(result, task)
       rung.state, rung.seconds, rung.evidence = "ok", seconds[stage], shown(passed[stage](result, task))
     end
     if not result.trace and stage == "settings" then rung.since = seconds[stage] and "connect" end
-    ladder[i], ladder[stage] = rung, rung
+    ladder[i] = rung
   end
   return ladder
 end
