@@ -237,4 +237,97 @@ describe("a configuration of the Temporal server", function()
     report = assert(server.check_text("global: { tls: { internode: { server: { keyData: [" .. pem .. "] } } } }\n"))
     assert.is_nil((tostring(report) .. report:json()):find(pem:sub(60, 100), 1, true))
   end)
+
+  describe("out of the variables of an image", function()
+    local right = {
+      SERVER_CERT = "internode.pem", SERVER_KEY = "internode.key", SERVER_CA_CERT = "server-ca.pem",
+      REQUIRE_CLIENT_AUTH = "true", INTERNODE_SERVER_NAME = "internode", FRONTEND_CERT = "frontend.pem",
+      FRONTEND_KEY = "frontend.key", CLIENT1_CA_CERT = "server-ca.pem", CLIENT2_CA_CERT = "client-ca.pem",
+      FRONTEND_SERVER_NAME = "localhost", REFRESH_INTERVAL = "1m", EXPIRATION_CHECKS_WARNING_WINDOW = "24h",
+      EXPIRATION_CHECKS_CHECK_INTERVAL = "1h",
+    }
+
+    local function variables(changes)
+      local values = {}
+      for _, set in ipairs { right, changes or {} } do
+        for name, value in pairs(set) do
+          values["TEMPORAL_TLS_" .. name] = value or nil
+        end
+      end
+      return values
+    end
+
+    local function found(changes)
+      local report = assert(server.check_environment(variables(changes), { root = directory.root }))
+      return codes_of(report), report
+    end
+
+    it("is right, or wrong, and the variable is named", function()
+      assert.same({}, found())
+      assert.same({}, found { CLIENT2_CA_CERT = "" })
+      local codes, report = found { SERVER_CERT = "nobody.pem" }
+      assert.same({ "unreadable" }, codes)
+      assert.equal("internode.server.certFile (TEMPORAL_TLS_SERVER_CERT)", report[1].place)
+      codes, report = found { REFRESH_INTERVAL = "60" }
+      assert.same({ "wrong_type" }, codes)
+      assert.is_nil(report[1].line)
+      assert.equal("cannot unmarshal !!int `60` into time.Duration", report.server)
+      assert.same({ "client_unknown" }, found { CLIENT1_CA_CERT = "client-ca.pem" })
+      assert.same({ "unknown_field" }, found { SERVER_CERT = "internode.pem\n        nobody: 1" })
+    end)
+
+    it("lacks all CAs of the clients where only the second variable is set", function()
+      assert.same({ "client_ca_missing", "variable_alone" }, found { CLIENT1_CA_CERT = "" })
+    end)
+
+    it("has variables that the server does not read", function()
+      local codes, report = found { CERT = "a", CA = "b" }
+      assert.same({ "variable_unknown", "variable_unknown" }, codes)
+      assert.same({ "TEMPORAL_TLS_CA", "TEMPORAL_TLS_CERT" }, { report[1].place, report[2].place })
+    end)
+
+    it("is that of the process, unless it is given", function()
+      local ok, output = child.run([[
+        print(require "tcpki.server".check_environment()) ]],
+        { before = "TEMPORAL_TLS_REFRESH_INTERVAL=1d TEMPORAL_TLS_KEY=a" })
+      assert.is_true(ok, output)
+      assert.matches("`1d` into time.Duration", output, 1, true)
+      assert.matches("the server does not read TEMPORAL_TLS_KEY", output, 1, true)
+      expect.throws("A must be string", server.check_environment, { A = 1 })
+      expect.throws("variables must be table", server.check_environment, "a")
+    end)
+
+    -- A map where none is wanted: the server counts the places of a variable, and their types.
+    it("has each variable where the real server has it #server", function()
+      local real = require "spec.support.server"
+      local binary = assert(real.counterpart "server")
+      for _, name in ipairs { "REFRESH_INTERVAL", "EXPIRATION_CHECKS_WARNING_WINDOW",
+        "EXPIRATION_CHECKS_ERROR_WINDOW", "EXPIRATION_CHECKS_CHECK_INTERVAL", "REQUIRE_CLIENT_AUTH", "SERVER_CERT",
+        "SERVER_KEY", "SERVER_CERT_DATA", "SERVER_KEY_DATA", "SERVER_CA_CERT", "SERVER_CA_CERT_DATA",
+        "INTERNODE_SERVER_NAME", "INTERNODE_DISABLE_HOST_VERIFICATION", "FRONTEND_CERT", "FRONTEND_KEY",
+        "FRONTEND_CERT_DATA", "FRONTEND_KEY_DATA", "FRONTEND_SERVER_NAME", "FRONTEND_DISABLE_HOST_VERIFICATION",
+        "CLIENT1_CA_CERT", "CLIENT1_CA_CERT_DATA", "CLIENT2_CA_CERT", "CLIENT2_CA_CERT_DATA" } do
+        local first = name:find "2_" and ("TEMPORAL_TLS_%s=x"):format((name:gsub("2", "1"))) or ""
+        local handle = assert(io.popen(("DB=postgres12 TEMPORAL_TLS_%s='{a: b}' %s timeout 60 '%s' --allow-no-auth "
+          .. "start 2>&1 </dev/null"):format(name, first, binary)))
+        local said = {}
+        for words in handle:read("a"):gmatch "line %d+: (cannot unmarshal [^\n]-)%.?\n" do
+          said[#said + 1] = words
+        end
+        handle:close()
+        local values = { ["TEMPORAL_TLS_" .. name] = "{a: b}" }
+        if first ~= "" then
+          values["TEMPORAL_TLS_" .. name:gsub("2", "1")] = "x"
+        end
+        local ours = {}
+        for _, finding in ipairs(assert(server.check_environment(values))) do
+          ours[#ours + 1] = finding.code == "wrong_type" and finding.server or nil
+        end
+        table.sort(said)
+        table.sort(ours)
+        assert.is_true(#said > 0, name)
+        assert.same(said, ours, name)
+      end
+    end)
+  end)
 end)

@@ -296,13 +296,8 @@ local function template_line(text)
   end
 end
 
-local function check_parsed(state, text)
-  local number = template_line(text)
-  if number then
-    return fault.fail { code = "template", path = state.path, line = number,
-      message = "the configuration is a template of Go, which the server fills from its environment",
-      hint = "check what comes out of it: temporal-server --config DIRECTORY --env NAME render-config" }
-  end
+-- Parses and checks.
+local function check_yaml(state, text)
   local node, err, more = yaml.parse(text)
   if err and err.code == "bad_yaml" then
     state.add("bad_yaml", { line = err.line, reason = err.message, says = err.message })
@@ -311,10 +306,21 @@ local function check_parsed(state, text)
     err.path = state.path
     return nil, err
   else
-    state.is_text = true
     check_tree(state, node, more)
   end
   return state.report
+end
+
+local function check_parsed(state, text)
+  local number = template_line(text)
+  if number then
+    return fault.fail { code = "template", path = state.path, line = number,
+      message = "the configuration is a template of Go, which the server fills from its environment",
+      hint = "check what comes out of it: temporal-server --config DIRECTORY --env NAME render-config; "
+        .. "for the template of the images, tcpki.server.check_environment" }
+  end
+  state.is_text = true
+  return check_yaml(state, text)
 end
 
 local KNOWN = { root = "string", at = "integer" }
@@ -331,6 +337,20 @@ function check.check_text(text, given)
   options.expect("tcpki.server.check_text", "text", text, "string")
   given = options.check("tcpki.server.check_text", given, KNOWN)
   return check_parsed(new_state(nil, given), text)
+end
+
+--- Checks a text that nobody wrote: its lines mean nothing.
+-- @local
+-- @tparam string text
+-- @tparam table given
+-- @treturn ?report
+-- @treturn ?fault
+function check.of_values(text, given)
+  local report, err = check_yaml(new_state(nil, given), text)
+  for _, finding in ipairs(report or {}) do
+    finding.line = finding.path and finding.line or nil
+  end
+  return report, err
 end
 
 --- Checks a configuration of the Temporal server: what it refuses at its start, quoted, with the line or the file at
@@ -359,14 +379,7 @@ function check.check(config, given)
     return check_parsed(new_state(config, given), text)
   end
   local is_tls = (getmetatable(config) or {}).__name == "tcpki.server.tls"
-  local state = new_state(nil, given)
-  local node = assert(yaml.parse(is_tls and config:yaml() or yaml.dump(config)))
-  check_tree(state, node)
-  for _, finding in ipairs(state.report) do
-    -- The lines are those of a text that nobody has seen.
-    finding.line = finding.path and finding.line or nil
-  end
-  return state.report
+  return check.of_values(is_tls and config:yaml() or yaml.dump(config), given)
 end
 
 return check

@@ -12,6 +12,7 @@
 -- Functions by the room that they live in.
 local functions = {
   check = { "tcpki.server.check", "check" },
+  check_environment = { "tcpki.server.environment", "check" },
   check_text = { "tcpki.server.check", "check_text" },
   client_only = { "tcpki.server.client_only", "client_only" },
   cluster = { "tcpki.server.cluster", "cluster" },

@@ -8,6 +8,7 @@
 -- @local
 
 local CONFIG = "temporal: common/config/config.go"
+local TEMPLATE = "temporal: common/config/config_template_embedded.yaml"
 local LOADER = "temporal: common/config/loader.go"
 local FACTORY = "temporal: common/rpc/encryption/tls_factory.go"
 local CERTIFICATES = "temporal: common/rpc/encryption/local_store_cert_provider.go"
@@ -42,6 +43,11 @@ local rules = {
   { code = "item_dropped", severity = "warning", source = YAML,
     message = "an item of {place} is empty, and the server drops it in silence",
     hint = "remove the item, or name the file; a variable of the environment may not be set" },
+  { code = "variable_alone", severity = "error", source = TEMPLATE,
+    message = "the server does not read {name}, because {other} is not set: the list of CAs is left out as a whole",
+    hint = "set {other} first" },
+  { code = "variable_unknown", severity = "warning", source = TEMPLATE,
+    message = "the server does not read {name}", hint = "see docs/server.md for the names that it reads" },
   { code = "no_tls", severity = "error", source = CONFIG,
     message = "there is no TLS in it: the server speaks plaintext with everybody", hint = "fill in global.tls" },
 
