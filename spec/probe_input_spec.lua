@@ -81,7 +81,10 @@ describe("the input of a probe is refused with the file, the line and the cure:"
     local result = refused { certificate = false, certificate_path = path }
     assert.equal("file_is_der", result.cause)
     says({ path .. " is the DER of a certificate" }, result.message)
-    says({ "openssl x509 -inform DER" }, result.hint)
+    local command = result.hint:match "openssl (.*)%.$"
+    assert.equal(("x509 -inform DER -in %s -out %s.pem"):format(path, path), command)
+    openssl.run(command) -- what it hands out has to work
+    assert.equal(chain, temporary.content(path .. ".pem"))
     result = refused { key = pki.good.key:der() }
     assert.equal("file_is_der", result.cause)
     says({ "The key is the DER of a private key" }, result.message)
@@ -93,8 +96,6 @@ describe("the input of a probe is refused with the file, the line and the cure:"
     says({ "openssl pkcs12", "tcpki.pkcs12.read" }, result.hint)
     result = refused { certificate = "\x30\x82\x01\x00" .. ("x"):rep(256) }
     assert.equal("file_is_der", result.cause)
-    -- what it hands out has to work
-    assert.equal(chain, openssl.run("x509 -inform DER -in " .. path))
   end)
 
   it("a key in the place of a certificate, and the other way round", function()
