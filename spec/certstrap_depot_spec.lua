@@ -277,6 +277,16 @@ describe("tcpki.certstrap", function()
       assert.equal(shown("worker.crt", "-pubkey"), openssl.run("pkey -pubout -in " .. path "worker.key"))
     end)
 
+    it("goes on where the caller has closed what it was given", function()
+      local depot = assert(init())
+      for _, name in ipairs { "a", "b" } do
+        request(depot, { common_name = name })
+        for _, certificate in ipairs(assert(depot:sign(name)).chain) do certificate:close() end
+        for _, certificate in ipairs(assert(depot:chain(name, { root = true }))) do certificate:close() end
+      end
+      assert.is_true(assert(depot:verify()).ok)
+    end)
+
     it("lets an RSA key of a server encipher keys", function()
       local depot = assert(init())
       request(depot, { common_name = "worker", domain = "worker.example", key = assert(tcpki.key.generate {

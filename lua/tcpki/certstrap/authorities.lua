@@ -3,7 +3,9 @@
 -- @local
 
 local authority = require "tcpki.authority"
+local core = require "tcpki.core"
 local fault = require "tcpki.fault"
+local file = require "tcpki.file"
 local store = require "tcpki.certstrap.store"
 
 local authorities = {}
@@ -13,6 +15,19 @@ local authorities = {}
 function authorities.is_one(certificate)
   local constraints = certificate:basic_constraints()
   return constraints ~= nil and constraints.ca == true
+end
+
+-- The certificate of a stem if it is a CA's. A depot has many more of others, so each text is parsed once a handle, and
+-- again where the caller closed what came of it. What is damaged issues nothing; `verify` names it.
+local function authority_of(depot, stem)
+  local text = file.read(store.path(depot, stem, "crt"))
+  local known = depot.known[stem]
+  if not known or known.text ~= text or known.certificate and tostring(known.certificate):find "%(closed%)$" then
+    local certificate = text and core.certificate.parse(text)
+    known = { text = text, certificate = certificate and authorities.is_one(certificate) and certificate or nil }
+    depot.known[stem] = known
+  end
+  return known.certificate
 end
 
 --- All certificates of CAs, by the stems of their files.
@@ -28,9 +43,8 @@ function authorities.all(depot)
   local list = {}
   for _, stem in ipairs(stems) do
     if found[stem].crt then
-      -- What is damaged issues nothing; `verify` names it.
-      local certificate = store.read(depot, stem, "crt")
-      if certificate and authorities.is_one(certificate) then
+      local certificate = authority_of(depot, stem)
+      if certificate then
         list[#list + 1] = { stem = stem, certificate = certificate, key = found[stem].key ~= nil }
       end
     end
@@ -100,6 +114,25 @@ function authorities.choose(depot, all, name)
     return named(depot, all, name)
   end
   return only(depot, all)
+end
+
+--- What the CAs of a depot have revoked, by their CRLs, as far as they signed them. Each is read once: it may be long.
+-- @tparam depot depot
+-- @treturn function of one of `all` and a certificate: its entry, or nil
+function authorities.revocations(depot)
+  local by_stem = {}
+  return function(issuer, certificate)
+    local entries = by_stem[issuer.stem]
+    if not entries then
+      entries = {}
+      by_stem[issuer.stem] = entries
+      local crl = store.read(depot, issuer.stem, "crl")
+      for _, entry in ipairs(crl and crl:verify(issuer.certificate) and crl:entries() or {}) do
+        entries[entry.serial] = entries[entry.serial] or entry
+      end
+    end
+    return entries[certificate:serial()]
+  end
 end
 
 -- certstrap adds one entry each time that a certificate is revoked.

@@ -40,7 +40,7 @@ function metatable:__tostring()
 end
 
 local function new(directory)
-  return setmetatable({ directory = directory }, metatable)
+  return setmetatable({ directory = directory, known = {} }, metatable)
 end
 
 --- Opens a depot that exists.

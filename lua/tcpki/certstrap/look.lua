@@ -50,19 +50,6 @@ local function key_state(depot, stem)
   return key and "clear" or err.code == "passphrase_required" and "encrypted" or "damaged", key or nil
 end
 
--- The entry of a CRL that its issuer signed.
-local function revocation_of(depot, issuer, certificate)
-  local crl = store.read(depot, issuer.stem, "crl")
-  if not crl or not crl:verify(issuer.certificate) then
-    return nil
-  end
-  for _, entry in ipairs(crl:entries() or {}) do
-    if entry.serial == certificate:serial() then
-      return entry
-    end
-  end
-end
-
 local function status_of(entry, at)
   local certificate = entry.certificate
   if entry.fault then
@@ -77,7 +64,7 @@ local function status_of(entry, at)
   return certificate:not_before() > at and "not yet valid" or "valid"
 end
 
-local function entry_of(depot, all, stem, files, at)
+local function entry_of(depot, all, revoked, stem, files, at)
   local entry = { stem = stem, files = files }
   if files.crt then
     local certificate, err = store.read(depot, stem, "crt")
@@ -86,7 +73,7 @@ local function entry_of(depot, all, stem, files, at)
       local issuer = authorities.issuer_of(all, certificate)
       entry.ca, entry.root = authorities.is_one(certificate), certificate:self_signed()
       entry.issuer = issuer and issuer.stem
-      entry.revoked = issuer and not entry.root and revocation_of(depot, issuer, certificate) or nil
+      entry.revoked = issuer and not entry.root and revoked(issuer, certificate) or nil
     end
   end
   if files.key then
@@ -112,9 +99,9 @@ function look.list(depot, given)
   if not all then
     return nil, err
   end
-  local list = {}
+  local list, revoked = {}, authorities.revocations(depot)
   for i, stem in ipairs(stems) do
-    list[i] = entry_of(depot, all, stem, found[stem], given.at or os.time())
+    list[i] = entry_of(depot, all, revoked, stem, found[stem], given.at or os.time())
   end
   return setmetatable(list, list_metatable)
 end

@@ -137,14 +137,11 @@ local function check_issuer(state, certificate, about)
   if certificate:not_after() > issuer.certificate:not_after() then
     state:add("outlives_issuer", { date = date.minute(certificate:not_after()), issuer = issuer.stem }, about)
   end
-  local crl = state:crl_of(issuer)
-  for _, entry in ipairs(crl and crl:entries() or {}) do
-    if entry.serial == certificate:serial() then
-      -- An answer to who asks for this one; nothing is wrong with a depot that has revoked something.
-      state:add("revoked", { date = date.minute(entry.time) }, { path = about.path, subject = about.subject,
-        severity = not state.named and "info" or nil })
-      return
-    end
+  local entry = state.revoked(issuer, certificate)
+  if entry then
+    -- An answer to who asks for this one; nothing is wrong with a depot that has revoked something.
+    state:add("revoked", { date = date.minute(entry.time) }, { path = about.path, subject = about.subject,
+      severity = not state.named and "info" or nil })
   end
 end
 
@@ -215,15 +212,6 @@ function methods:add(code, words, fields)
   self.report:add(rules.finding(code, words, fields))
 end
 
--- The CRL of a CA, if it is its own. Read once: it may be long.
-function methods:crl_of(issuer)
-  if self.crls[issuer.stem] == nil then
-    local crl = store.read(self.depot, issuer.stem, "crl")
-    self.crls[issuer.stem] = crl and crl:verify(issuer.certificate) and crl or false
-  end
-  return self.crls[issuer.stem] or nil
-end
-
 local function roots_of(all)
   local roots = {}
   for _, one in ipairs(all) do
@@ -270,7 +258,8 @@ return function(depot, name, given)
   if not roots then
     return nil, err
   end
-  local state = setmetatable({ depot = depot, named = name ~= nil, all = all, roots = roots, crls = {},
+  local state = setmetatable({ depot = depot, named = name ~= nil, all = all, roots = roots,
+    revoked = authorities.revocations(depot),
     at = given.at or os.time(), purpose = given.purpose, passphrase = store.passphrase(given),
     report = report.new(("%s: in order"):format(name or depot.directory)) }, { __index = methods })
   for _, stem in ipairs(stems) do
