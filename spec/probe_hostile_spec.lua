@@ -68,7 +68,7 @@ describe("a probe of a server that means harm", function()
     is("tls_failed", "tickets", "flood")
     is("tls_failed", "key_updates", "flood")
     is("tls_failed closed_after_tls", "renegotiations")
-    is("rpc_failed silent_rpc", "late_key_updates", nil, "never")
+    is("rpc_failed silent_rpc silent_before_tls", "late_key_updates", nil, "never")
   end)
 
   it("comes back from HTTP/2 that keeps gRPC core busy beyond every deadline", function()

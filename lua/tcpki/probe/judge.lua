@@ -109,7 +109,8 @@ ends.broken = of_broken
 ends.closed = of_closed
 ends.reset = of_closed
 function ends.silent(_, trace)
-  return trace.stage == "settings" and "silent_after_tls" or "silent_before_tls", {}
+  if trace.stage == "settings" then return "silent_after_tls", {} end
+  return "silent_before_tls", { reached = "accepted the connection and" }
 end
 function ends.data(_, trace)
   local http = (trace.answer_bytes or ""):match "^HTTP/[%d.]+ %d+"
@@ -178,6 +179,7 @@ end
 
 local function of_hanging()
   return "silent_before_tls", {
+    reached = "may have accepted the connection, and", -- gRPC core does not tell
     certain = false, candidates = { "silent_before_tls", "unreachable", "silent_after_tls" },
   }
 end

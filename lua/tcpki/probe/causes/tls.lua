@@ -4,8 +4,7 @@
 return {
   -- ---- it does not come to a certificate ----
   { word = "silent_before_tls", stage = "tls",
-    sentence = "{peer} accepted the connection and did not finish the TLS handshake within "
-      .. "{waited}.",
+    sentence = "{peer} {reached} did not finish the TLS handshake within {waited}.",
     cure = "Check that this port speaks TLS and that the server is not overloaded.",
     needs = "a trace: without one, gRPC core's silence is also that of unreachable and silent_after_tls",
     source = "probe.md 3: gRPC core says \"Deadline Exceeded\" without a stage" },
