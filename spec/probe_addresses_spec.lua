@@ -1,8 +1,10 @@
+local tcpki = require "tcpki"
 local probe = require "tcpki.probe"
 local addresses = require "tcpki.probe.addresses"
 local core = require "tcpki.probe.core"
 local pki = require "spec.support.probe_pki"
 local party = require "spec.support.probe_party"
+local server = require "spec.support.server"
 
 local function options(where, leaf, more)
   local all = pki.options(leaf, more)
@@ -203,5 +205,32 @@ describe("the option addresses", function()
     assert.equal("refused", result.cause)
     assert.equal("ok", result.ladder.resolve.state)
     assert.equal("no-such-host.invalid", result.server_name)
+  end)
+end)
+
+describe("a probe of one backend of the Temporal server #server", function()
+  it("shows it the SNI of the name: the server chooses certificate and client CAs by it", function()
+    local server_ca = assert(tcpki.authority.new { subject = { CN = "Override CA" }, days = 3 })
+    local client_ca = assert(tcpki.authority.new { subject = { CN = "Override Client CA" }, days = 3 })
+    local leaf = assert(server_ca:issue {
+      common_name = "override", usage = "server", days = 2, subject_alt_names = { { type = "dns", value = "a.test" } },
+    })
+    local client = assert(client_ca:issue { common_name = "worker", usage = "client", days = 2 })
+    local temporal <close> = assert(server.start {
+      host_overrides = { ["a.test"] = {
+        certificate = leaf.chain:pem(), key = leaf.key:pem(), client_ca = client_ca.certificate:pem(),
+      } },
+    })
+    local port = temporal.address:match ":(%d+)$"
+    local result = probe.verify {
+      address = "a.test:" .. port, addresses = { "127.0.0.1" }, server_ca = server_ca.certificate,
+      certificate = client.chain, key = client.key,
+    }
+    assert.equal("ok", result.cause, tostring(result))
+    assert.equal(leaf.certificate:fingerprint(), result.addresses[1].server_certificate)
+    -- The same server by its own name knows neither.
+    result = temporal:probe { certificate = client.chain:pem(), key = client.key:pem() }
+    assert.equal("client_ca_unknown", result.cause, tostring(result))
+    temporal:remove()
   end)
 end)
