@@ -6,8 +6,8 @@
 local matrix = require "spec.stacks_matrix"
 local options = require "tcpki.options"
 local party = require "spec.support.probe_party"
-local pki = require "spec.support.stacks_pki"
-local stacks = require "spec.support.stacks"
+
+local pki -- spec.support.stacks_pki: dozens of certificates, which other suites that load this file do not need
 
 local TIMES = tonumber(os.getenv "STACKS_TIMES" or "") or 10
 
@@ -68,7 +68,8 @@ describe("TLS stacks #stacks", function()
 
   -- lazily: with --run=TAG busted would set up what it then passes over
   lazy_setup(function()
-    set = assert(stacks.start())
+    pki = require "spec.support.stacks_pki"
+    set = assert(require("spec.support.stacks").start())
   end)
 
   lazy_teardown(function()
