@@ -257,6 +257,10 @@ local PAYMENTS = "certFile: payments.pem, keyFile: payments.key, requireClientAu
 host("a host of its own", ("        payments.example.com: { %s }\n"):format(PAYMENTS), {})
 host("a host that the certificate does not bear", ("        accounts.example.com: { %s }\n"):format(PAYMENTS),
   { "host_not_in_certificate" })
+host("a host with a leaf that outlives its CA", "        internode: { certFile: outlives.pem, keyFile: outlives.key, "
+  .. "requireClientAuth: true, clientCaFiles: [client-ca.pem] }\n", { "outlives_issuer" })
+host("a host with a certificate for clients", "        internode: { certFile: client-only.pem, keyFile: "
+  .. "client-only.key, requireClientAuth: true, clientCaFiles: [client-ca.pem] }\n", { "server_usage" })
 host("a pattern of hosts", ("        '*.example.com': { %s }\n"):format(PAYMENTS), { "host_pattern" })
 host("a host with a port", ("        'payments.example.com:7233': { %s }\n"):format(PAYMENTS),
   { "host_never_asked", "host_not_in_certificate" })
@@ -273,6 +277,9 @@ row("a worker that is passed over", "$I$F$R    systemWorker: { client: { serverN
 row("another cluster", "$I$F$R    remoteClusters:\n      other.example.com: { server: { certFile: worker.pem, keyFile: "
   .. "worker.key, requireClientAuth: true }, client: { serverName: other.example.com, rootCaFiles: "
   .. "[server-ca.pem] } }\n", {}, { lives = true })
+row("another cluster, with a certificate for servers", "$I$F$R    remoteClusters:\n      other.example.com: { "
+  .. "server: { certFile: payments.pem, keyFile: payments.key, requireClientAuth: true }, client: { rootCaFiles: "
+  .. "[server-ca.pem] } }\n", { "client_usage" }, { lives = true })
 row("another cluster with a port", "$I$F$R    remoteClusters:\n      'other.example.com:7233': { client: { "
   .. "rootCaFiles: [server-ca.pem] } }\n", { "remote_key" }, { lives = true })
 row("another cluster in plaintext", "$I$F$R    remoteClusters:\n      other.example.com: { client: { serverName: "

@@ -87,12 +87,62 @@ local function advise_certificates(state, tls)
       advise_end(state, view, window, true)
     end
   end
+end
+
+-- The issuer of a certificate among those that are named anywhere; what a connection was verified by comes first.
+local function issuer_of(state, view, own)
   for _, chain in ipairs(state.chains) do
-    for i, view in ipairs(chain) do
-      local above = chain[i + 1]
-      if above and view.certificate:not_after() > above.certificate:not_after() then
-        state.once(view, "outlives_issuer", { view = view, name = above.text,
-          date = date.minute(view.certificate:not_after()), other = date.minute(above.certificate:not_after()) })
+    for i, other in ipairs(chain) do
+      if other.der == view.der and chain[i + 1] then
+        return chain[i + 1]
+      end
+    end
+  end
+  local pools = { own }
+  for i, place in ipairs(state.pool_places) do
+    pools[i + 1] = state.pools[place] or {}
+  end
+  for _, pool in ipairs(pools) do
+    for _, other in ipairs(pool) do
+      if other.subject == view.issuer and other.der ~= view.der and other.key
+        and view.certificate:signed_by(other.key) then
+        return other
+      end
+    end
+  end
+end
+
+local function advise_life(state)
+  local function look(view, own)
+    local above = issuer_of(state, view, own)
+    if above and view.certificate:not_after() > above.certificate:not_after() then
+      state.once(view, "outlives_issuer", { view = view, name = above.text,
+        date = date.minute(view.certificate:not_after()), other = date.minute(above.certificate:not_after()) })
+    end
+  end
+  for _, loaded in ipairs(state.loaded) do
+    for _, view in ipairs(loaded.views) do
+      look(view, loaded.views)
+    end
+  end
+  for _, place in ipairs(state.pool_places) do
+    for _, view in ipairs(state.pools[place] or {}) do
+      look(view, {})
+    end
+  end
+end
+
+-- What those ask for that are not in the configuration: clients, and other clusters.
+local function advise_purposes(state)
+  for _, loaded in ipairs(state.loaded) do
+    local view = loaded.views[1]
+    local purposes = view.purposes
+    if purposes and next(purposes) and not purposes.any then
+      if loaded.place:find "^frontend%." and not purposes.server_auth then
+        state.once(view, "server_usage", { view = view, who = "a client" })
+      elseif loaded.place:find "^remoteClusters%." and not purposes.client_auth then
+        state.add("client_usage", { view = view, who = "this cluster",
+          other = loaded.place:match "^%w+%.(.*)%.server$" })
       end
     end
   end
@@ -125,6 +175,8 @@ end
 -- @tparam table tls
 return function(state, tls)
   advise_certificates(state, tls)
+  advise_life(state)
+  advise_purposes(state)
   advise_modes(state)
   advise_reload(state, tls)
 end

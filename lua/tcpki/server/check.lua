@@ -346,11 +346,11 @@ end
 -- @treturn ?report
 -- @treturn ?fault
 function check.of_values(text, given)
-  local report, err = check_yaml(new_state(nil, given), text)
-  for _, finding in ipairs(report or {}) do
+  local found, err = check_yaml(new_state(nil, given), text)
+  for _, finding in ipairs(found or {}) do
     finding.line = finding.path and finding.line or nil
   end
-  return report, err
+  return found, err
 end
 
 --- Checks a configuration of the Temporal server: what it refuses at its start, quoted, with the line or the file at

@@ -100,7 +100,7 @@ local function check_server(state, connection)
     elseif reason:find "current time" then
       add_time(state, reason, culprit, says)
     else
-      state.add(reason:find "incompatible key usage" and "server_usage" or "server_unknown", { view = view,
+      state.once(view, reason:find "incompatible key usage" and "server_usage" or "server_unknown", { view = view,
         who = connection.who, other = connection.other, place = connection.place,
         reason = reason:gsub("^x509: ", ""), says = says })
     end

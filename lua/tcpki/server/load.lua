@@ -84,7 +84,7 @@ local function load_pair(state, place, section)
       view = code == "key_mismatch" and seen[1] or nil, says = "loading tls certificate failed: " .. says })
     return nil
   end
-  local loaded = { views = {}, certificate = certificate, key = key }
+  local loaded = { place = place, views = {}, certificate = certificate, key = key }
   for _, view in ipairs(views) do
     if view then
       view.place, view.path = certificate.where, certificate.path
@@ -99,8 +99,8 @@ end
 -- @tparam table state
 -- @tparam string place "frontend.server"
 -- @tparam table section certFile, keyFile, …
--- @treturn ?table `views` (the leaf first), `certificate` and `key` (where they come from); nil where there is none, or
--- none that can be used
+-- @treturn ?table `place`, `views` (the leaf first), `certificate` and `key` (where they come from); nil where there is
+-- none, or none that can be used
 function load.pair(state, place, section)
   if state.pairs[place] == nil then
     state.pairs[place] = load_pair(state, place, section) or false
