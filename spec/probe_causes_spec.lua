@@ -144,7 +144,7 @@ describe("a server that lets the certificate in and does not serve", function()
     end
     local word, about = judged(pki.good, page)
     assert.equal("http_400_certificate", word)
-    assert.same({ "client_ca_twin", "client_revoked", "http_400_certificate" }, about.candidates)
+    assert.same({ "client_ca_twin", "client_revoked" }, about.candidates)
     assert.matches("HTTP 400: 400 Bad Request The SSL certificate error.", about.evidence, 1, true)
     assert.equal("client_expired", (judged(pki.expired, page)))
     assert.equal("no_client_certificate", (judged(nil, "400 No required SSL certificate was sent")))

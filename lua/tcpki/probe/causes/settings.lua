@@ -103,8 +103,8 @@ return {
     needs = "nothing: it is never certain, and its candidates are what it may be",
     source = "stacks.md: gRPC core, Node and HTTP proxies send no alert" },
   { word = "http_400_certificate", stage = "settings",
-    sentence = "An HTTP server in front, such as nginx, took the connection and refused the certificate {subject} with "
-      .. "HTTP 400{detail}. {evidence}",
+    sentence = "An HTTP server in front, such as nginx, took the connection and refused the certificate {subject}. "
+      .. "{evidence}",
     cure = "Look into its error log, and compare {issuer} with its ssl_client_certificate.",
     needs = "the page that came with HTTP 400: it speaks of the certificate",
     source = "nginx, ssl_verify_client: errors 495 and 496" },

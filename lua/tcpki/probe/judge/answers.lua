@@ -80,11 +80,8 @@ local function of_http_400(context, trace, page)
   local is_told = page:find "[Cc]ertificate" ~= nil
   local evidence = ("The server answered HTTP 400%s."):format(is_told and ": " .. page or " over HTTP/2")
   local word, about = refusal.judge(context, trace, nil, evidence)
-  about.stage, about.detail = "settings", page ~= "" and ": " .. page or ""
-  if word == "client_refused" or about.candidates and about.candidates[#about.candidates] == "client_refused" then
-    about.candidates[#about.candidates] = "http_400_certificate"
-    word = word == "client_refused" and "http_400_certificate" or word
-  end
+  about.stage = "settings"
+  if word == "client_refused" then word = "http_400_certificate" end
   if not is_told then about.certain = false end
   return word, about
 end

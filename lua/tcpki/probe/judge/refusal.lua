@@ -123,8 +123,9 @@ local function of_nothing(context, found, trace, alert)
     word, about = telling[alert](context, found, trace)
     if word then return word, about end
   end
-  local candidates = add(hidden(found, trace), "client_refused")
-  -- A server that names no CAs most likely does not know this one; of one that does, nothing is likely.
+  local candidates = hidden(found, trace)
+  -- A server that names no CAs most likely does not know this one; of one that does, nothing is likely: what is so is
+  -- that it refuses, and the candidates are what it may be.
   local names_none = trace and trace.certificate_requested and trace.ca_name_count == 0 and not found.verdicts
   return names_none and candidates[1] or "client_refused", { certain = false, candidates = candidates }
 end
