@@ -192,9 +192,9 @@ describe("the rotation of a cluster", function()
     local before = text "authority/server-ca.pem"
     local rotation = assert(rotate { due = 30, withdraw = true, verify = error })
     assert.is_true(rotation.done)
-    assert.matches("nothing is rotated: the first of the CAs ends in 36%d%d days", tostring(rotation))
+    assert.matches("nothing is rotated: the first of the certificates ends in 36%d days", tostring(rotation))
     assert.equal(before, text "authority/server-ca.pem")
-    assert(rotate { due = 4000 })
+    assert(rotate { due = 366 })
     -- One that is under way is carried on.
     assert.is_true(assert(rotate { due = 0, withdraw = true }).done)
     assert.not_equal(before, text "authority/server-ca.pem")
@@ -379,7 +379,15 @@ describe("the rotation of a cluster", function()
           return true
         end }
       end
-      local err = expect.fault("not_verified", stuck "trust")
+      -- Not begun at all where nobody of this directory is let in.
+      local stranger = assert(tcpki.authority.new { common_name = "Stranger" })
+      assert(frontend:reload { client_ca = stranger.certificate })
+      local err = expect.fault("not_verified", watch {})
+      assert.matches("is not what this directory says", err.message, 1, true)
+      assert.same({ "authority", "certs", "clients", "config" }, directory:names "temporal")
+      assert(frontend:reload(load("frontend", "client-ca")))
+
+      err = expect.fault("not_verified", stuck "trust")
       assert.matches("a certificate of CN=Temporal client CA %x+ should be let in, but the probe says: not auth",
         err.message)
       err = expect.fault("not_verified", stuck "leaves")
@@ -389,13 +397,28 @@ describe("the rotation of a cluster", function()
       assert.is_true(assert(stuck "nothing").done)
     end)
 
-    it("nobody there at all is no server that follows", function()
+    it("one that is gone is none", function()
       local gone = assert(probe.frontend(load("internode", "server-ca")))
       local address = gone:address()
-      gone:close()
       local err = expect.fault("not_verified", rotate { address = frontend:address(), internode = address, timeout = 1,
-        publish = function() return frontend:reload(load("frontend", "client-ca")) end })
+        publish = function()
+          gone:close()
+          return frontend:reload(load("frontend", "client-ca"))
+        end })
       assert.matches("a node with a certificate of", err.message, 1, true)
+    end)
+
+    it("each host of it, and each CA beside the others, is looked at by itself", function()
+      path = assert(assert(server.cluster { hosts = { HOST, "reports.acme.example" }, clients = { "payments" } })
+        :write(directory:path "two"))
+      assert(tcpki.file.write(path .. "/certs/partner-ca.pem", assert(tcpki.authority.new {
+        common_name = "Partner" }).certificate:pem()))
+      assert(frontend:reload(load("frontend", "client-ca")))
+      assert(node:reload(load("internode", "server-ca")))
+      -- The embedded frontend shows one certificate to all: for the other host it is the wrong name.
+      local err = expect.fault("not_verified", watch {})
+      assert.equal("reports.acme.example", err.subject)
+      assert.matches("name_mismatch", err.message, 1, true)
     end)
   end)
 
@@ -408,6 +431,41 @@ describe("the rotation of a cluster", function()
       assert.matches("never looks for new files", err.message, 1, true)
     end
     assert.is_nil(io.open(path .. "/next"))
+  end)
+
+  it("leaves each directory as it was where the disk is full, and goes on when it is not", function()
+    local write = tcpki.file.write
+    finally(function() tcpki.file.write = write end)
+    local left
+    tcpki.file.write = function(...)
+      left = left - 1
+      if left < 0 then
+        return tcpki.fault.fail { code = "no_space", message = "no space left" }
+      end
+      return write(...)
+    end
+    local writes = 0
+    local rotation, err
+    repeat
+      left = writes
+      rotation, err = rotate { withdraw = true }
+      assert.is_true(rotation ~= nil or err.code == "no_space", tostring(err))
+      assert.is_nil(cluster_state.wrong(path, HOST))
+      for _, name in ipairs(directory:names "temporal") do
+        assert.is_truthy(("authority certs clients config next"):find(name, 1, true), name)
+      end
+      writes = writes + 5
+    until rotation
+    assert.is_true(rotation.done)
+    assert.is_true(writes > 15)
+  end)
+
+  it("exchanges no link for a directory", function()
+    assert(os.execute(("cd %s && mv certs elsewhere && ln -s elsewhere certs"):format(path)))
+    local before = directory:names "temporal/elsewhere"
+    local err = expect.fault("symbolic_link", rotate {})
+    assert.equal(path .. "/certs", err.path)
+    assert.same(before, directory:names "temporal/elsewhere")
   end)
 
   it("throws on options that mean nothing", function()

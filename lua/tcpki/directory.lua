@@ -306,6 +306,17 @@ local function is_still(path, texts)
   return next(found) == nil
 end
 
+-- The link would be exchanged, and not the directory behind it that somebody reads.
+local function check_no_link(parent, name, target)
+  for _, entry in ipairs(file.list(parent) or {}) do
+    if entry.name == name and entry.kind == "link" then
+      return fault.fail { code = "symbolic_link", path = target, message = "it is a symbolic link",
+        hint = "name the directory that the link points to" }
+    end
+  end
+  return true
+end
+
 local function replace(staged, target, texts)
   local ok, err = file.exchange(staged, target)
   if not ok then
@@ -333,8 +344,12 @@ end
 -- @treturn[2] fault `already_exists`, `busy`, `permission_denied`, `no_space`, …
 function directory.write(target, files, how)
   how = how or {}
-  local parent = directory.split(target)
-  local texts, err = present(target, files, how.known)
+  local parent, name = directory.split(target)
+  local ok, err = check_no_link(parent, name, target)
+  local texts
+  if ok then
+    texts, err = present(target, files, how.known)
+  end
   if err then
     return nil, err
   end
@@ -346,7 +361,6 @@ function directory.write(target, files, how)
     return refuse_present(target, files, texts)
   end
   local made = false
-  local ok
   ok, err = file.list(parent)
   if not ok and err.code == "not_found" then
     ok, err = file.make_directory(parent)

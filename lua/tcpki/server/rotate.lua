@@ -34,7 +34,7 @@ local WAIT = "every client reads its new certificate and key, and shows them: re
 
 function metatable:__tostring()
   if #self == 0 then
-    return ("nothing is rotated: the first of the CAs ends in %d days"):format(self.days)
+    return ("nothing is rotated: the first of the certificates ends in %d days"):format(self.days)
   end
   local lines = {}
   for _, name in ipairs(self.authorities) do
@@ -50,12 +50,20 @@ end
 
 -- ---- beginning ----
 
--- The life that is left to the first of some CAs, in days.
+-- The life that is left to the first of some CAs, and of what they issued, in days.
 local function days_left(self, names)
-  local ending = math.huge
+  local ending, issuers = math.huge, {}
   for _, name in ipairs(names) do
+    issuers[name] = self.authorities[name]
     for _, certificate in ipairs(self.authorities[name].chain) do
       ending = math.min(ending, certificate:not_after())
+    end
+  end
+  for _, leaves in ipairs { self.leaves, self.clients } do
+    for _, leaf in pairs(leaves) do
+      if tree.issuer_of(issuers, leaf.certificate) then
+        ending = math.min(ending, leaf.certificate:not_after())
+      end
     end
   end
   return math.floor((ending - os.time()) / DAY)
@@ -140,9 +148,10 @@ local function list_of(value)
   return type(value) == "string" and { value } or value or {}
 end
 
+-- What proves a step, and what looks at the server before the first.
 local function prover(path, given)
   if given.verify then
-    return function(_, step)
+    local function verify(_, step)
       local ok, err = given.verify(step)
       if ok then
         return true
@@ -151,6 +160,7 @@ local function prover(path, given)
         message = ("step '%s' was not verified%s"):format(step.name, err and ": " .. tostring(err) or ""),
         hint = "run it again: it carries on here" }
     end
+    return { prove = verify, before = function() return true end }
   end
   local refresh, err = refresh_of(path, given)
   if not refresh then
@@ -158,9 +168,11 @@ local function prover(path, given)
   end
   local how = { addresses = list_of(given.address), internode = list_of(given.internode), refresh = refresh,
     timeout = given.timeout or math.max(30, 5 * refresh) }
-  return function(self, step)
-    return require "tcpki.server.rotation.proof".prove(self, step, how)
-  end
+  local proof = require "tcpki.server.rotation.proof"
+  return {
+    prove = function(self, step) return proof.prove(self, step, how) end,
+    before = function(self, names) return proof.before(self, names, how) end,
+  }
 end
 
 -- ---- walking ----
@@ -192,7 +204,7 @@ local function check(self, step, prove, given)
         hint = "run it again: it carries on here" }
     end
   end
-  return prove(self, face(step))
+  return prove.prove(self, face(step))
 end
 
 -- The last step that was taken and had something to do.
@@ -269,7 +281,10 @@ local function run(path, given, prove)
     if given.due and days > given.due then
       return setmetatable({ done = true, days = days, authorities = {}, from = {}, to = {} }, metatable)
     end
-    ok, err = begin(self, names, given)
+    ok, err = prove.before(self, names)
+    if ok then
+      ok, err = begin(self, names, given)
+    end
   end
   if not ok then
     return nil, err
@@ -321,7 +336,8 @@ local known = {
 --   certificates: without it the rotation stops there
 -- * `authorities`: names of the CAs, all by default: "server-ca", "client-ca", "HOST-client-ca"
 -- * `to`: CAs by name in the place of new ones; that of the servers has to be a root
--- * `due`: days; a rotation is begun only where one of the CAs ends by then (0: one that is under way is carried on)
+-- * `due`: days; a rotation is begun only where one of the CAs, or a certificate of theirs, ends by then (0: only
+--   carries on what is under way)
 -- * `timeout`: seconds until the server has to follow a step (30, or five times the refresh interval)
 -- * `refresh_interval`: seconds, where config/tls.yaml does not say it
 -- @treturn[1] rotation an array of steps, each `name`, `title`, `done`; `done`, `waiting` (the name of the step that is

@@ -32,14 +32,15 @@ local function hosts_of(self)
   return hosts
 end
 
--- The host that accepts the certificates of a CA.
-local function host_for(hosts, name)
+-- The hosts that accept the certificates of a CA: the server looks at the files of each by itself.
+local function hosts_for(hosts, name)
+  local list = {}
   for _, host in ipairs(hosts) do
     if host.authority == name then
-      return host
+      list[#list + 1] = host
     end
   end
-  return hosts[1]
+  return list
 end
 
 -- A certificate of a CA for these questions alone. nil where the CA has ended: nobody has to be let in by it.
@@ -127,12 +128,12 @@ end
 local function add_visitors(questions, self, how, hosts, issuers, right, word)
   for _, name in ipairs(tree.sorted(self.next)) do
     if name ~= layout.SERVER_CA then
-      local host = host_for(hosts, name).name
       local someone, err = visitor(issuers[name], "client")
       if err then
         return nil, err
-      elseif someone then
-        add(questions, how.addresses, host, someone, server_roots(self),
+      end
+      for _, host in ipairs(someone and hosts_for(hosts, name) or {}) do
+        add(questions, how.addresses, host.name, someone, server_roots(self),
           ("a certificate of %s should be %s"):format(issuers[name].certificate:subject(), word), right)
       end
     elseif right == let_in and #how.internode > 0 then
@@ -155,8 +156,9 @@ local function add_clients(questions, self, how, hosts)
     local issuer = tree.issuer_of(self.next, client.certificate) or tree.issuer_of(self.authorities, client.certificate)
     -- What somebody else put there, or what has ended, was not let in before either.
     if issuer and client.certificate:not_after() > os.time() then
-      add(questions, how.addresses, host_for(hosts, issuer).name, { certificate = client.texts["client.pem"],
-        key = client.texts["client.key"] }, client.roots, ("the client %s should be let in"):format(name), let_in)
+      local own = { certificate = client.texts["client.pem"], key = client.texts["client.key"] }
+      add(questions, how.addresses, (hosts_for(hosts, issuer)[1] or hosts[1]).name, own, client.roots,
+        ("the client %s should be let in"):format(name), let_in)
     end
   end
 end
@@ -237,6 +239,33 @@ function asked.withdraw(questions, self, how, hosts)
 end
 
 asked.forget = asked.clients
+
+--- Sees, before anything is changed, that the server is one that lets in the certificates of some CAs as they are.
+-- @tparam tree self
+-- @tparam {string,…} names of the CAs that are to be rotated
+-- @tparam table how as for `prove`
+-- @treturn[1] boolean true
+-- @treturn[2] nil
+-- @treturn[2] fault `not_verified`
+function proof.before(self, names, how)
+  local view = setmetatable({ next = {} }, { __index = self })
+  for _, name in ipairs(names) do
+    view.next[name] = self.authorities[name]
+  end
+  local questions = {}
+  local ok, err = add_visitors(questions, view, how, hosts_of(self), self.authorities, let_in, "let in")
+  if not ok then
+    return nil, err
+  end
+  how = setmetatable({ deadline = os.time() + how.timeout }, { __index = how })
+  ok, err = ask_all(how, questions)
+  if not ok then
+    err.message = err.message:gsub("does not follow", "is not what this directory says")
+    err.hint = "nothing was changed: see that it runs on this directory, and that the address is its own"
+    return nil, err
+  end
+  return true
+end
 
 --- Waits until the server is seen doing what a step is for.
 -- @tparam tree self as it lies on the disk after the step

@@ -102,6 +102,13 @@ local function pair(path, certificate_text, key_text)
   return { certificate = certificates[1], chain = certificates, key = key }
 end
 
+-- A CA that somebody put beside the others has no key there.
+local function is_authority(text)
+  local certificate = (core.certificate.parse_all(text) or {})[1]
+  local constraints = certificate and certificate:basic_constraints()
+  return constraints ~= nil and constraints.ca
+end
+
 local function read_certs(self)
   local path = at(self.path, layout.CERTS)
   local texts, err = directory.read(path)
@@ -126,7 +133,7 @@ local function read_certs(self)
   end
   for _, name in ipairs(sorted(texts)) do
     local base = name:match "^(.*)%.pem$"
-    if base and not taken[name] then
+    if base and not taken[name] and (texts[base .. ".key"] or not is_authority(texts[name])) then
       if not texts[base .. ".key"] then
         return missing(at(path, base .. ".key"), "there is no such file: the key of the certificate beside it")
       end
