@@ -197,20 +197,23 @@ h2c                 plaintext_server   =
 
 -- ---- reading it ----
 
+local function words_of(line)
+  local words = {}
+  for word in line:gmatch "%S+" do words[#words + 1] = word end
+  return words
+end
+
 --- The cells of a table, row by row.
 -- @treturn table array of `fault`, `word`, `stack`, `mark`
 function matrix.cells(text)
-  local cells, stacks = {}, {}
+  local cells, header = {}, nil
   for line in text:gmatch "[^\n]+" do
-    local words = {}
-    for word in line:gmatch "%S+" do words[#words + 1] = word end
-    if words[1] == "fault" then
-      for i = 3, #words do stacks[i] = assert(matrix.columns[words[i]], words[i]) end
-    else
-      assert(#words == 2 + #stacks - 2 or not stacks[3], line)
-      for i = 3, #words do
-        cells[#cells + 1] = { fault = words[1], word = words[2], stack = stacks[i], mark = words[i] }
-      end
+    local words = words_of(line)
+    header = header or words
+    assert(#words == #header, line)
+    for i = 3, words ~= header and #words or 0 do
+      local stack = assert(matrix.columns[header[i]], header[i])
+      cells[#cells + 1] = { fault = words[1], word = words[2], stack = stack, mark = words[i] }
     end
   end
   return cells
@@ -221,8 +224,8 @@ end
 function matrix.rows(text)
   local rows = {}
   for line in text:gmatch "[^\n]+" do
-    local stack, word, mark = line:match "^(%S+)%s+(%S+)%s+(%S+)"
-    rows[#rows + 1] = { fault = "server", stack = stack, word = word, mark = mark }
+    local words = words_of(line)
+    rows[#rows + 1] = { fault = "server", stack = words[1], word = words[2], mark = words[3] }
   end
   return rows
 end
