@@ -28,8 +28,25 @@ static bool read_list(const uint8_t *data, size_t size, pki_list *list, pki_faul
     return true;
 }
 
+/* What can be parsed keeps its bytes. */
+static void parse(const uint8_t *data, size_t size) {
+    pki_fault fault;
+    pki_begin(&fault);
+    X509_NAME *name = pki_name_parse((pki_view){data, size}, &fault);
+    if (name == NULL) {
+        fuzz_check_fault(&fault);
+        return;
+    }
+    const unsigned char *der = NULL;
+    size_t length = 0;
+    REQUIRE(X509_NAME_get0_der(name, &der, &length) == 1);
+    REQUIRE(length == size && memcmp(der, data, size) == 0);
+    X509_NAME_free(name);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     pki_fault fault;
+    parse(data, size);
     pki_begin(&fault);
     pki_list list = {0};
     REQUIRE(read_list(data, size, &list, &fault));
