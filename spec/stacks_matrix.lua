@@ -182,6 +182,8 @@ gnutls_sni          sni_refused       =
 haproxy_sni         sni_refused       =
 rustls_sni          sni_refused       ?    access_denied
 node_sni            sni_refused       ?    closes, without an alert
+nginx_alone         proxy_refused     =    let in, and nobody listens behind it: HTTP 502
+haproxy_alone       proxy_refused     =    HTTP 503
 openssl_no_crl      client_refused    ??   unknown_ca: it is to check for revocation, and lacks the list
 ]]
 

@@ -169,6 +169,7 @@ local nginx_listeners = {
   nginx = { listen = "ssl http2", more = "ssl_protocols TLSv1.2 TLSv1.3;" },
   nginx12 = { listen = "ssl http2", more = "ssl_protocols TLSv1.2;" },
   nginx_optional = { listen = "ssl http2", verify = "optional" },
+  nginx_alone = { listen = "ssl http2", upstream = "127.0.0.1:1" },
   nginx_http1 = { listen = "ssl" },
   nginx_sni = { listen = "ssl http2", more = "ssl_reject_handshake on;" },
   nginx_tls11 = { listen = "ssl http2", more = "ssl_protocols TLSv1.1; ssl_ciphers DEFAULT@SECLEVEL=0;" },
@@ -196,7 +197,7 @@ http {
     self.address[label] = "127.0.0.1:" .. ports[i]
     local values = {
       port = ports[i], listen = listener.listen, more = listener.more or "", verify = listener.verify or "on",
-      upstream = self.address.temporal_plaintext,
+      upstream = listener.upstream or self.address.temporal_plaintext,
     }
     for _, name in ipairs { "server", table.unpack(label == "nginx" and hosts or {}) } do
       values.name, values.certificate = name == "server" and "_" or name, name
@@ -209,6 +210,7 @@ end
 local haproxy_listeners = {
   haproxy = "crt-list hosts.list alpn h2",
   haproxy12 = "crt server.both.pem alpn h2 ssl-max-ver TLSv1.2",
+  haproxy_alone = "crt server.both.pem alpn h2",
   haproxy_optional = "crt server.both.pem alpn h2 verify optional",
   haproxy_no_alpn = "crt server.both.pem",
   haproxy_http1 = "crt server.both.pem alpn http/1.1",
@@ -230,7 +232,9 @@ defaults
   timeout server 60s
 backend temporal
   server temporal $upstream proto h2
+backend alone
 frontend all
+  use_backend alone if { dst_port $alone }
   default_backend temporal
 ]] }
   for i, label in ipairs(sorted(haproxy_listeners)) do
@@ -238,7 +242,9 @@ frontend all
     parts[#parts + 1] = ("  bind %s ssl verify required ca-file client-ca.pem crl-file crl.pem %s\n"):format(
       self.address[label], haproxy_listeners[label])
   end
-  return fill(table.concat(parts), { upstream = self.address.temporal_plaintext })
+  return fill(table.concat(parts), {
+    upstream = self.address.temporal_plaintext, alone = self.address.haproxy_alone:match "%d+$",
+  })
 end
 
 local function start_proxies(self)
