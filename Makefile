@@ -193,10 +193,10 @@ test-stacks:  ## the diagnosis before servers of every TLS stack (STACKS_TIMES: 
 	@STACKS_TIMES=$(STACKS_TIMES) $(BUSTED) --run=stacks spec/stacks_spec.lua spec/probe_verifiers_spec.lua
 
 test-interop:  ## what tcpki writes before nine other readers, and the reverse (INTEROP=write: docs/interop.md)
-	$(call need,build probe test readers interop)
+	$(call need,build probe test server readers interop)
 	$(AGAIN) build
-	@tools/counterparts interop >/dev/null
-	@INTEROP=$(INTEROP) $(BUSTED) --run=interop spec/interop_spec.lua
+	@for counterpart in server python interop sdk; do tools/counterparts $$counterpart >/dev/null || exit 1; done
+	@INTEROP=$(INTEROP) $(BUSTED) --run=interop spec/interop_spec.lua spec/sdk_spec.lua
 
 test-install:  ## the rockspec: lint, make into a clean tree, load from it
 	$(call need,build probe test install)
