@@ -250,6 +250,20 @@ describe("a result", function()
     assert.equal(0, #result.findings)
   end)
 
+  it("is one even of a file with more certificates than anybody would put in order", function()
+    local key, heap, text = assert(tcpki.key.generate()), { pki.good.certificate }, { pki.good.chain:pem() }
+    for i = 2, 1100 do
+      heap[i] = wrong.make(nil, { key = key, subject = { CN = "Client CA" } }).certificate
+      text[i] = heap[i]:pem()
+    end
+    assert.is_nil((chain.new(heap)))
+    assert.equal(heap[1], path.chain(heap)[1])
+    local result = probe.run(pki.options(pki.good, { address = nowhere, certificate = table.concat(text),
+      accepted = root.certificate }))
+    assert.equal("refused", result.cause, tostring(result))
+    assert.equal("foreign", result.findings[#result.findings].word)
+  end)
+
   it("refuses accepted CAs that cannot be read", function()
     local result = probe.run(pki.options(pki.good, { address = nowhere, accepted_path = "/nowhere/accepted.pem" }))
     assert.equal("file_missing", result.cause)

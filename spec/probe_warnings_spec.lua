@@ -149,6 +149,12 @@ describe("a success", function()
     assert.is_false(result.accepted_by.openssl.ok)
   end)
 
+  it("warns where the server lets in whom it should not know any more", function()
+    local result = ask(plain, { accepted = pki.other_ca.certificate })
+    assert.matches("let in CN=worker, issued by CN=Client CA, for which the accepted CAs do not vouch",
+      only("accepted_differs", result), 1, true)
+  end)
+
   it("warns where no root is among the CAs for the server", function()
     local sub = wrong.subordinate(pki.server_ca, { not_before = now - 80 * day, not_after = now + 80 * day })
     local one = lasting(sub, { subject = { CN = "localhost" }, subject_alt_names = localhost,

@@ -11,13 +11,21 @@ local function is_self_issued(certificate)
   return certificate:subject_der() == certificate:issuer_der()
 end
 
+-- What a server sends, or somebody put into a file, could be very many certificates of one name, each with a key that
+-- is slow to verify with.
+local MOST_CERTIFICATES, MOST_NAMESAKES = 32, 16
+
 -- An issuer of a certificate among some groups, and what to call the group that it is in.
 local function find_issuer(certificate, groups)
+  local name, tried = certificate:issuer_der(), 0
   for _, group in ipairs(groups) do
     local certificates = group.certificates
     if type(certificates) == "function" then certificates = certificates() or {} end
     for _, other in ipairs(certificates) do
-      if other ~= certificate and certificate:issued_by(other) then return other, group.name end
+      if other ~= certificate and other:subject_der() == name and tried < MOST_NAMESAKES then
+        tried = tried + 1
+        if certificate:issued_by(other) then return other, group.name end
+      end
     end
   end
 end
@@ -61,6 +69,15 @@ local metatable = {
   end,
 }
 
+--- The chain of a file's leaf; of a file that is too large to be put in order, that of its first certificates.
+-- @tparam {certificate,…} certificates the leaf first
+-- @treturn chain
+function path.chain(certificates)
+  local leaf = { leaf = certificates[1] }
+  return chain.new(certificates, leaf)
+    or assert(chain.new(table.move(certificates, 1, MOST_CERTIFICATES, 1, {}), leaf))
+end
+
 --- Follows the certificates of a file, and beyond.
 -- @tparam {certificate,…} certificates of the file, in its order, the leaf first
 -- @tparam {table,…} groups what is at hand beside them: `name` and `certificates` of each, an array or a function that
@@ -71,7 +88,7 @@ local metatable = {
 -- known), `is_root_below` (true where the missing issuer is known to be a root, false where it is known to be none, nil
 -- where that is open)
 function path.of(certificates, groups)
-  local built = assert(chain.new(certificates, { leaf = certificates[1] }))
+  local built = path.chain(certificates)
   local top = built[#built]
   local made = { chain = built, top = top, is_whole = is_self_issued(top), groups = groups }
   made.missing = not made.is_whole and tostring(top:issuer()) or nil

@@ -15,9 +15,9 @@
 -- @module tcpki.probe.verifiers
 
 local bundle = require "tcpki.bundle"
-local chain = require "tcpki.chain"
 local core = require "tcpki.core"
 local options = require "tcpki.options"
+local path = require "tcpki.probe.path"
 local trust = require "tcpki.cloud.trust"
 
 local verifiers = {}
@@ -49,8 +49,7 @@ local function is_weak_for_go(certificates)
 end
 
 local function judge_go(given)
-  local built = assert(chain.new(given.certificates, { leaf = given.certificates[1] }))
-  local fine, why = trust.judge(built, given.accepted, given.at)
+  local fine, why = trust.judge(path.chain(given.certificates), given.accepted, given.at)
   if fine or why.code == "weak" and not is_weak_for_go(given.certificates) then return { ok = true } end
   return refused(why.code, why.reason or why.message)
 end

@@ -83,6 +83,17 @@ local function verifier_refuses(seen)
   return { who = table.concat(refused, " and "), reason = reason, subject = tostring(seen.certificates[1]:subject()) }
 end
 
+-- The server trusts somebody whom the accepted CAs do not name: a CA that was taken away, and is still there.
+local function accepted_differs(seen)
+  local verdicts = seen.findings.verdicts
+  if not verdicts then return nil end
+  for _, verdict in ipairs(verdicts) do
+    if verdict.ok then return nil end
+  end
+  return { subject = tostring(seen.certificates[1]:subject()), issuer = tostring(seen.certificates[1]:issuer()),
+    reason = verdicts.go.reason }
+end
+
 local function server_sends_root(seen)
   for i = 2, #seen.peer do
     if is_root(seen.peer[i]) then return { subject = tostring(seen.peer[i]:subject()) } end
@@ -182,6 +193,10 @@ warnings.rows = {
   { word = "verifier_refuses", find = verifier_refuses,
     message = "With the accepted CAs, {who} would refuse {subject}: {reason}.",
     hint = "Issue the certificate, or give the CAs, so that all of them accept it." },
+  { word = "accepted_differs", find = accepted_differs,
+    message = "The server let in {subject}, issued by {issuer}, for which the accepted CAs do not vouch: {reason}.",
+    hint = "Where that CA was taken away, the server has not loaded the change; otherwise accepted is not what it "
+      .. "trusts, or it does not look." },
   { word = "server_sends_root", find = server_sends_root,
     message = "The server sends its root, {subject}: nobody needs it, and it costs each handshake its bytes.",
     hint = "Take the root out of the server's certificate file." },
