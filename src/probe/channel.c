@@ -1,18 +1,13 @@
 #include "channel.h"
 
-#include <dirent.h>
 #include <grpc/support/time.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 
+#include "clock.h"
 #include "compat.h"
+#include "guard.h"
 #include "library.h"
-#include "waker.h"
 
 /* A frontend's answers are a few kilobytes; more is somebody who wishes us ill. */
 enum { LARGEST_ANSWER = 1 << 20 };
@@ -20,74 +15,15 @@ enum { LARGEST_ANSWER = 1 << 20 };
 /* gRPC core sizes its reads by what comes, up to 4 MB each, and keeps many of them. */
 enum { MOST_MEMORY = 16 << 20 };
 
-/*
-** How much longer than all its waits a connection may live: each of them ends by itself, unless the
-** server keeps gRPC core from it.
-*/
+/* How much longer than all its waits a connection may live: each of them ends by itself. */
 static const double GRACE_SECONDS = 0.25;
 
 struct rpc_channel {
     grpc_completion_queue *queue;
     grpc_channel *channel;
-    double seconds;
-    int mark; /* of its socket */
-    pthread_t guard;
-    bool guarded;
-    waker over;
+    guarded guard;
+    bool watched;
 };
-
-/* ---- a server that does not let go ---- */
-
-/*
-** gRPC core keeps its sockets to itself, but sets TCP_USER_TIMEOUT as we tell it to (A18 of its
-** proposals), and so a number that no other channel has finds the one that is ours.
-*/
-static int next_mark(int beyond) {
-    static atomic_uint marks;
-    return beyond + (int)(atomic_fetch_add(&marks, 1) % 1000000);
-}
-
-#ifdef TCP_USER_TIMEOUT
-static void cut_if_marked(int descriptor, int mark) {
-    unsigned timeout = 0;
-    socklen_t size = sizeof timeout;
-    if (getsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &size) == 0 &&
-        timeout == (unsigned)mark) {
-        (void)shutdown(descriptor, SHUT_RDWR);
-    }
-}
-
-static void cut(const rpc_channel *channel) {
-    DIR *directory = opendir("/proc/self/fd");
-    const struct dirent *entry;
-    while (directory != NULL && (entry = readdir(directory)) != NULL) {
-        char *end = NULL;
-        long descriptor = strtol(entry->d_name, &end, 10);
-        if (end != entry->d_name && *end == '\0') {
-            cut_if_marked((int)descriptor, channel->mark);
-        }
-    }
-    if (directory != NULL) {
-        (void)closedir(directory);
-    }
-}
-#else
-static void cut(const rpc_channel *channel) {
-    (void)channel;
-}
-#endif
-
-static void *guard(void *argument) {
-    const rpc_channel *guarded = argument;
-    double patience = guarded->seconds + GRACE_SECONDS;
-    while (!waker_wait(&guarded->over, patience)) {
-        cut(guarded);
-        patience = GRACE_SECONDS;
-    }
-    return NULL;
-}
-
-/* ---- the channel ---- */
 
 static grpc_arg integer_argument(const char *key, int value) {
     grpc_arg argument = {.type = GRPC_ARG_INTEGER, .key = (char *)key, .value.integer = value};
@@ -107,7 +43,7 @@ static grpc_channel *create_channel(const rpc_options *options, int *mark) {
     */
     double milliseconds = options->seconds * 1000 + 60000;
     int beyond = milliseconds < 1e9 ? (int)milliseconds : 1000000000;
-    *mark = next_mark(beyond);
+    *mark = guard_mark(beyond);
     grpc_resource_quota *quota = grpc_resource_quota_create(NULL);
     grpc_resource_quota_resize(quota, MOST_MEMORY);
     grpc_arg arguments[] = {
@@ -139,26 +75,17 @@ static grpc_channel *create_channel(const rpc_options *options, int *mark) {
     return channel;
 }
 
-static bool start_guard(rpc_channel *channel) {
-    sigset_t all, former;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &former);
-    channel->guarded = pthread_create(&channel->guard, NULL, guard, channel) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
-    return channel->guarded;
-}
-
 rpc_channel *channel_open(const rpc_options *options) {
     rpc_channel *opened = calloc(1, sizeof *opened);
     if (opened == NULL) {
         return NULL;
     }
     library_start();
-    opened->over = (waker)WAKER_CLOSED;
-    opened->seconds = options->seconds;
     opened->queue = grpc_completion_queue_create_for_next(NULL);
-    opened->channel = create_channel(options, &opened->mark);
-    if (!waker_open(&opened->over) || !start_guard(opened)) {
+    opened->channel = create_channel(options, &opened->guard.mark);
+    opened->guard.moment = clock_now() + options->seconds + GRACE_SECONDS;
+    opened->watched = guard_enter(&opened->guard);
+    if (!opened->watched) {
         channel_close(opened);
         return NULL;
     }
@@ -174,11 +101,9 @@ void channel_close(rpc_channel *channel) {
     while (grpc_completion_queue_next(channel->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL)
                .type != GRPC_QUEUE_SHUTDOWN) {}
     grpc_completion_queue_destroy(channel->queue);
-    if (channel->guarded) {
-        waker_wake(&channel->over);
-        (void)pthread_join(channel->guard, NULL);
+    if (channel->watched) {
+        guard_leave(&channel->guard);
     }
-    waker_close(&channel->over);
     free(channel);
 }
 

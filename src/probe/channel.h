@@ -5,16 +5,9 @@
 
 #include "rpc.h"
 
-/*
-** A channel of gRPC core with its queue, that gets away from a server which does not let go. gRPC
-** core reads and answers HTTP/2 in the thread that waits for the queue, and that thread does not
-** come back from its wait, whatever the deadline, for as long as the server sends more PINGs,
-** SETTINGS or RST_STREAMs, or while it sends and does not read (1.51: ExecCtx::Flush goes on while
-** there is work; a batch waits for the write under way). So a thread of ours shuts the socket down
-** when all the time is up, on Linux; elsewhere we know no way.
-*/
+/* A channel of gRPC core with its queue, whose connection ends with the time of the options: guard.h. */
 
-/* NULL: out of memory, threads or descriptors. */
+/* NULL: out of memory or threads. */
 rpc_channel *channel_open(const rpc_options *options);
 void channel_close(rpc_channel *channel);
 

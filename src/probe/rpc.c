@@ -221,7 +221,7 @@ bool rpc_call(rpc_channel *channel, const char *method, const void *request, siz
         channel_of(channel), NULL, GRPC_PROPAGATE_DEFAULTS, channel_queue(channel),
         grpc_slice_from_static_string(method), NULL, deadline_after(seconds), NULL);
     if (grpc_call_start_batch(call, operations, 6, call, NULL) == GRPC_CALL_OK) {
-        /* Ends by the deadline of the call, or when the channel's guard cuts the connection. */
+        /* Ends by the deadline of the call, or when the guard cuts the connection. */
         (void)grpc_completion_queue_next(channel_queue(channel),
                                          gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
     } else {
