@@ -1,7 +1,6 @@
 --- A CA and the certificates of clients, in the files of Temporal's certificate generator (temporalio/samples-server,
 -- tls/client-only; the image temporalio/client-certificate-generation): what it asks for are options here.
--- @module tcpki.server.client_only
--- @local
+-- @module tcpki.server
 
 local authority = require "tcpki.authority"
 local core = require "tcpki.core"

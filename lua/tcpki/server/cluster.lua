@@ -5,8 +5,7 @@
 --
 -- Two CAs: one of the servers, which the nodes trust for each other and clients trust for the frontend, and one of the
 -- clients. Where a host has clients of its own, they have a CA of their own, that only this host accepts.
--- @module tcpki.server.cluster
--- @local
+-- @module tcpki.server
 
 local authority = require "tcpki.authority"
 local bundle = require "tcpki.bundle"
@@ -269,6 +268,7 @@ end
 -- ---- writing ----
 
 --- The certificate of an authority that is to be trusted: the top of its chain.
+-- @local
 -- @tparam authority issuer
 -- @treturn certificate
 function cluster.anchor(issuer)
@@ -290,6 +290,7 @@ local function add_leaf(files, where, leaf)
 end
 
 --- The files of an authority.
+-- @local
 -- @tparam {table,…} files they are added to
 -- @tparam string where without `.pem`
 -- @tparam authority issuer

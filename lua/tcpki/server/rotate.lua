@@ -7,8 +7,7 @@
 --
 -- Each step changes directories by an exchange, so that a certificate and its key are never apart, and is seen at the
 -- running server before the next one begins. A run that was killed is carried on by the next.
--- @module tcpki.server.rotate
--- @local
+-- @module tcpki.server
 
 local directory = require "tcpki.directory"
 local fault = require "tcpki.fault"
