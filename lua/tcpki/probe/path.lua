@@ -13,7 +13,7 @@ end
 
 -- What a server sends, or somebody put into a file, could be very many certificates of one name, each with a key that
 -- is slow to verify with.
-local MOST_CERTIFICATES, MOST_NAMESAKES = 32, 16
+local MOST_CERTIFICATES, MOST_NAMESAKES = 64, 16
 
 -- An issuer of a certificate among some groups, and what to call the group that it is in.
 local function find_issuer(certificate, groups)
@@ -69,13 +69,12 @@ local metatable = {
   end,
 }
 
---- The chain of a file's leaf; of a file that is too large to be put in order, that of its first certificates.
+--- The chain of a file's leaf; of a file of very many certificates, that of the first.
 -- @tparam {certificate,…} certificates the leaf first
 -- @treturn chain
 function path.chain(certificates)
-  local leaf = { leaf = certificates[1] }
-  return chain.new(certificates, leaf)
-    or assert(chain.new(table.move(certificates, 1, MOST_CERTIFICATES, 1, {}), leaf))
+  local most = math.min(#certificates, MOST_CERTIFICATES)
+  return assert(chain.new(table.move(certificates, 1, most, 1, {}), { leaf = certificates[1] }))
 end
 
 --- Follows the certificates of a file, and beyond.
