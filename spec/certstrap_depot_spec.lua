@@ -580,6 +580,54 @@ describe("tcpki.certstrap", function()
     end)
   end)
 
+  it("blames the line that called it wrongly, with the name of the function and the option", function()
+    local depot = with_leaf()
+    local calls = {
+      function() local _ = certstrap.init(directory:path "new", { nonsense = 1 }) end,
+      function() local _ = certstrap.init(directory:path "new", { common_name = "a", path_length = -1 }) end,
+      function() local _ = certstrap.init(directory:path "new", {}) end,
+      function() local _ = certstrap.open(1) end,
+      function() local _ = depot:init { nonsense = 1 } end,
+      function() local _ = depot:init {} end,
+      function() local _ = depot:init { common_name = "a", curve = "a" } end,
+      function() local _ = depot:init { common_name = "a", curve = "P-256", key_bits = 2048 } end,
+      function() local _ = depot:init { common_name = "a", curve = "P-256", expires = "soon" } end,
+      function() local _ = depot:init { common_name = "a", path_length = 1, exclude_path_length = true } end,
+      function() local _ = depot:request_cert { nonsense = 1 } end,
+      function() local _ = depot:request_cert {} end,
+      function() local _ = depot:request_cert { common_name = "a", key_bits = 1 } end,
+      function() local _ = depot:sign(1) end,
+      function() local _ = depot:sign("worker", { nonsense = 1 }) end,
+      function() local _ = depot:sign("worker", { usage = "a" }) end,
+      function() local _ = depot:sign("worker", { path_length = 1 }) end,
+      function() local _ = depot:sign("worker", { compatible = true, usage = "client" }) end,
+      function() local _ = depot:sign("worker", { expires = "soon" }) end,
+      function() local _ = depot:renew(1) end,
+      function() local _ = depot:renew("worker", { nonsense = 1 }) end,
+      function() local _ = depot:renew("worker", { key = "a" }) end,
+      function() local _ = depot:renew("worker", { usage = "a" }) end,
+      function() local _ = depot:renew("worker", { expires = "soon" }) end,
+      function() local _ = depot:revoke(1) end,
+      function() local _ = depot:revoke("worker", { nonsense = 1 }) end,
+      function() local _ = depot:crl { nonsense = 1 } end,
+      function() local _ = depot:list { nonsense = 1 } end,
+      function() local _ = depot:chain(1) end,
+      function() local _ = depot:chain("worker", { nonsense = 1 }) end,
+      function() local _ = depot:verify(1) end,
+      function() local _ = depot:verify("worker", { nonsense = 1 }) end,
+    }
+    for i, call in ipairs(calls) do
+      -- Not by a tail call, which leaves no line.
+      local ok, message = pcall(function()
+        local value = call()
+        return value
+      end)
+      assert.is_false(ok)
+      assert.matches("^[^:]*certstrap_depot_spec%.lua:%d+: [%w_.]+:?[%w_]*: ", message, nil, i .. ": " .. message)
+    end
+    assert.same({ "out" }, directory:names())
+  end)
+
   describe("list", function()
     it("says of each name what it is, until when and under whom", function()
       local depot = with_leaf { passphrase = "none" }

@@ -96,7 +96,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault
 function methods:init(given)
-  return make.init(self, "depot:init", given)
+  local ca, err = make.init(self, "depot:init", given)
+  return ca, err
 end
 
 --- Makes a key and a certificate request: `certstrap request-cert`. The common name is no alternative name by itself.
@@ -107,7 +108,8 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault `already_exists`, `bad_name`, `busy`, …
 function methods:request_cert(given)
-  return make.request_cert(self, given)
+  local made, err = make.request_cert(self, given)
+  return made, err
 end
 
 --- Signs a request, once its own signature was checked: `certstrap sign`.

@@ -90,7 +90,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault
 function look.list(depot, given)
-  given = options.check("depot:list", given, { at = "integer" }, 4)
+  given = options.check("depot:list", given, { at = "integer" })
   local found, stems = store.scan(depot.directory)
   if not found then
     return nil, stems
@@ -115,7 +115,7 @@ end
 -- @treturn[2] fault
 function look.chain(depot, name, given)
   options.expect("depot:chain", "name", name, "string")
-  given = options.check("depot:chain", given, { root = "boolean" }, 4)
+  given = options.check("depot:chain", given, { root = "boolean" })
   local stem, err = store.find(depot, name, "crt")
   local certificate, all
   if stem then

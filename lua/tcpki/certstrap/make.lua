@@ -1,4 +1,6 @@
 --- New CAs and new requests: certstrap's `init` and `request-cert`.
+--
+-- What calls this is not to do so by a tail call: the levels of errors count its frame.
 -- @module tcpki.certstrap.make
 -- @local
 
@@ -117,7 +119,7 @@ end
 -- ---- init ----
 
 local function path_length_of(where, given)
-  options.exclude(where, given, { { "path_length", "exclude_path_length" } }, 4)
+  options.exclude(where, given, { { "path_length", "exclude_path_length" } }, 5)
   if given.exclude_path_length then
     return nil
   end

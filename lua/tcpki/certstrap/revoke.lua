@@ -137,7 +137,7 @@ end
 -- @treturn[2] fault
 function revoke.revoke(depot, which, given)
   options.expect("depot:revoke", "which", which, "string|tcpki.certificate")
-  given = options.check("depot:revoke", given, revoke_options, 4)
+  given = options.check("depot:revoke", given, revoke_options)
   local held <close>, busy = lock.directory(depot.directory, "certstrap revoke " .. tostring(which))
   if not held then
     return nil, busy
@@ -175,7 +175,7 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault
 function revoke.crl(depot, given)
-  given = options.check("depot:crl", given, crl_options, 4)
+  given = options.check("depot:crl", given, crl_options)
   local held <close>, busy = lock.directory(depot.directory, "certstrap crl")
   if not held then
     return nil, busy

@@ -63,10 +63,12 @@ local function check_sign(given)
   local where = "depot:sign"
   check_usage(where, given)
   if given.path_length and not given.intermediate then
-    error(where .. ": option 'path_length' goes with intermediate = true", 4)
+    error(where .. ": option 'path_length' goes with intermediate = true", 3)
   end
   options.exclude(where, given, { { "intermediate", "usage" }, { "compatible", "usage" } }, 4)
-  return expiry.ends(where, given.expires or "2 years", given.years, os.time())
+  -- No tail calls here: the levels of errors count the frames.
+  local not_after = expiry.ends(where, given.expires or "2 years", given.years, os.time())
+  return not_after
 end
 
 local function csr_of(depot, name, given)
@@ -155,7 +157,7 @@ end
 -- @treturn[2] fault
 function sign.sign(depot, name, given)
   options.expect("depot:sign", "name", name, "string")
-  given = options.check("depot:sign", given, sign_options, 4)
+  given = options.check("depot:sign", given, sign_options)
   local not_after = check_sign(given)
   local held <close>, busy = lock.directory(depot.directory, "certstrap sign " .. name)
   if not held then
@@ -174,7 +176,8 @@ function sign.sign(depot, name, given)
   end
   if not given.certificate and store.exists(depot, stem, "crt") then
     return fault.fail { code = "already_exists", path = store.path(depot, stem, "crt"),
-      message = ("there is a certificate of '%s' already"):format(name), hint = "renew it: depot:renew(name)" }
+      message = ("there is a certificate of '%s' already"):format(name),
+      hint = ("renew it: depot:renew('%s')"):format(name) }
   end
   local all, err = authorities.all(depot)
   local issuer, loaded, issued
@@ -250,10 +253,11 @@ end
 local function plan_renewal(where, former, given)
   check_usage(where, given)
   if given.key and given.key ~= "same" and given.key ~= "new" then
-    error(("%s: option 'key' is '%s' (known: same, new)"):format(where, given.key), 4)
+    error(("%s: option 'key' is '%s' (known: same, new)"):format(where, given.key), 3)
   end
   if given.expires or given.years then
-    return expiry.ends(where, given.expires or "", given.years, os.time())
+    local not_after = expiry.ends(where, given.expires or "", given.years, os.time())
+    return not_after
   end
   return os.time() + former:not_after() - former:not_before()
 end
@@ -339,7 +343,7 @@ end
 function sign.renew(depot, name, given)
   local where = "depot:renew"
   options.expect(where, "name", name, "string")
-  given = options.check(where, given, renew_options, 4)
+  given = options.check(where, given, renew_options)
   local held <close>, busy = lock.directory(depot.directory, "certstrap renew " .. name)
   if not held then
     return nil, busy

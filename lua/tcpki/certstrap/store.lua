@@ -117,8 +117,9 @@ end
 -- @treturn[2] nil
 -- @treturn[2] fault
 function store.read_key(depot, stem, passphrase)
-  local key, err = core.key.read(store.path(depot, stem, "key"), passphrase)
-  if not key and err.code == "not_found" then
+  local path = store.path(depot, stem, "key")
+  local key, err = core.key.read(path, passphrase)
+  if not key and err.code == "not_found" and err.path == path then
     err.message = ("there is no key of '%s' in the depot"):format(stem)
     err.hint = "bring its key, or sign where it is kept"
   end

@@ -234,7 +234,7 @@ local verify_options = { at = "integer", purpose = "string", passphrase = "strin
 -- @treturn[2] fault
 return function(depot, name, given)
   options.expect("depot:verify", "name", name, "string|nil")
-  given = options.check("depot:verify", given, verify_options, 4)
+  given = options.check("depot:verify", given, verify_options)
   local found, stems = store.scan(depot.directory)
   if not found then
     return nil, stems
