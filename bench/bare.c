@@ -25,10 +25,12 @@ static grpc_arg string(const char *key, const char *value) {
     return (grpc_arg){.type = GRPC_ARG_STRING, .key = (char *)key, .value.string = (char *)value};
 }
 
-/* The arguments of src/probe/rpc.c. */
+/* The arguments of src/probe/channel.c. */
 static grpc_channel *open_channel(const target *to) {
     char uri[128];
     (void)snprintf(uri, sizeof uri, "ipv4:%s:%s", to->address, to->port);
+    grpc_resource_quota *quota = grpc_resource_quota_create(NULL);
+    grpc_resource_quota_resize(quota, 16 << 20);
     grpc_arg arguments[] = {
         string(GRPC_SSL_TARGET_NAME_OVERRIDE_ARG, to->server_name),
         string(GRPC_ARG_DEFAULT_AUTHORITY, to->server_name),
@@ -41,6 +43,12 @@ static grpc_channel *open_channel(const target *to) {
         integer(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 70000),
         integer(GRPC_ARG_MAX_RECEIVE_MESSAGE_LENGTH, 1 << 20),
         integer(GRPC_ARG_ENABLE_CHANNELZ, 0),
+        integer(GRPC_ARG_HTTP2_BDP_PROBE, 0),
+        integer(GRPC_ARG_KEEPALIVE_TIME_MS, 70000),
+        integer(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 70000),
+        {.type = GRPC_ARG_POINTER,
+         .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
+         .value.pointer = {quota, grpc_resource_quota_arg_vtable()}},
     };
     grpc_channel_args list = {.num_args = sizeof arguments / sizeof *arguments, .args = arguments};
     grpc_ssl_pem_key_cert_pair pair = {to->key, to->certificate};
@@ -48,6 +56,7 @@ static grpc_channel *open_channel(const target *to) {
         grpc_ssl_credentials_create_ex(to->roots, &pair, NULL, NULL);
     grpc_channel *channel = grpc_channel_create(uri, credentials, &list);
     grpc_channel_credentials_release(credentials);
+    grpc_resource_quota_unref(quota);
     return channel;
 }
 

@@ -8,7 +8,7 @@ local compare = require "compare"
 local meter = require "meter"
 local report = require "report"
 
-local AIM = 1.6
+local AIM, REFUSED_AIM = 1.6, 1.1
 local ROUNDS = tonumber(os.getenv "BENCH_ROUNDS") or 31
 local place = to.address .. ":" .. to.port
 local ca, certificate, key = to.files.ca, to.files.certificate, to.files.key
@@ -35,6 +35,11 @@ local peers = {
     name = "script with probe.run",
     words = { lua, "bench/script.lua", place, to.server_name, to.namespace, ca, certificate, key },
   },
+  {
+    name = "script whose certificate is refused", status = 1,
+    words = { lua, "bench/script.lua", place, to.server_name, to.namespace, ca, to.files.strange_certificate,
+      to.files.strange_key },
+  },
   { name = "script that only loads tcpki.probe", words = { lua, "bench/script.lua" } },
   { name = "bare gRPC core, in C", words = program "bare" },
   optional("openssl s_client", {
@@ -57,14 +62,14 @@ local peers = {
 for _, peer in ipairs(peers) do
   for _ = 1, peer.words and 2 or 0 do
     local status = meter.run(peer.words)
-    if status ~= 0 then
+    if status ~= (peer.status or 0) then
       peer.words, peer.skipped = nil, ("it failed (exit %d)"):format(status)
     end
     if not peer.words then break end
   end
   peer.cpu, peer.wall = {}, {}
 end
-assert(peers[1].words and peers[2].words, "no probe to compare")
+assert(peers[1].words and peers[2].words and peers[3].words, "no probe to compare")
 
 for round = 1, ROUNDS do
   for step = 1, #peers do
@@ -73,7 +78,7 @@ for round = 1, ROUNDS do
     local peer = peers[i]
     if peer.words then
       local status, cpu, wall = meter.run(peer.words)
-      assert(status == 0, peer.name)
+      assert(status == (peer.status or 0), peer.name)
       peer.cpu[round], peer.wall[round] = cpu, wall
     end
   end
@@ -107,3 +112,18 @@ end
 report.print("One probe as a whole process, and over that of raw libssl; less is better", {
   "", "CPU", "wall", "CPU of raw", "wall of raw", "aim", "",
 }, rows)
+
+local function over(values, base)
+  local ratios = {}
+  for round = 1, ROUNDS do ratios[round] = values[round] / base[round] end
+  return compare.summary(ratios)
+end
+
+local accepted, refused = peers[2], peers[3]
+local wall = over(refused.wall, accepted.wall)
+report.print("A script whose certificate is refused, over one whose certificate is accepted; less is better", {
+  "", "CPU of accepted", "wall of accepted", "aim", "",
+}, {
+  { refused.name, report.ratio(over(refused.cpu, accepted.cpu)), report.ratio(wall), ("<= %.1f"):format(REFUSED_AIM),
+    report.verdict(wall.median <= REFUSED_AIM) },
+})
