@@ -41,8 +41,19 @@ local function describe_cell(cell, result)
     trace and (" after %s at %s"):format(trace.ended, trace.stage) or "", tostring(result))
 end
 
+-- Of all refusals that were judged: `named`, the cause was the word of the row; `misled`, it was not, and certain.
+local tally = { refused = 0, named = 0, misled = 0 }
+
+local function count(cell, result)
+  local is_named = result.cause == cell.word
+  tally.refused = tally.refused + 1
+  tally.named = tally.named + (is_named and 1 or 0)
+  tally.misled = tally.misled + (result.certain and not is_named and 1 or 0)
+end
+
 -- Adds a text to `wrong` where a result is not what its cell asks for.
 local function judge(wrong, cell, result)
+  if cell.mark ~= "ok" and cell.mark ~= "tls" then count(cell, result) end
   if not holds[cell.mark](result, cell.word) then wrong[#wrong + 1] = describe_cell(cell, result) end
 end
 
@@ -135,6 +146,20 @@ describe("TLS stacks #stacks", function()
     assert_none(wrong)
   end)
 
+  it("are known by the algorithms that they ask for", function()
+    local known = require "tcpki.probe.stacks"
+    for stack, name in pairs {
+      temporal = "go", grpcio = "boringssl", node13 = "openssl", node12 = "openssl", nginx = "openssl",
+      haproxy = "openssl", openssl13 = "openssl", openssl12 = "openssl", rustls = "rustls", jsse = "jsse",
+      gnutls = "gnutls",
+    } do
+      local result = set:probe(stack, pki.client.good, { trace = "always" })
+      local row = known.of(result.trace)
+      assert(row and row.name == name, stack .. " is " .. (row and row.name or "not known") .. ": "
+        .. table.concat(result.trace.signature_algorithms, " "))
+    end
+  end)
+
   it("never see what is found before anything is sent", function()
     local wrong = {}
     for fault, word in pairs(matrix.unsent) do
@@ -193,6 +218,13 @@ describe("TLS stacks #stacks", function()
       judge(wrong, row, set:probe(row.stack, pki.client.good, { timeout = row.stack == "silent" and 1 or nil }))
     end
     assert_none(wrong)
+  end)
+
+  it("are refused for what we name in more than nine cases of ten, and where certain for nothing else", function()
+    if tally.refused == 0 then return pending "no cell was judged" end
+    local figures = ("%d refused, %d named, %d misled"):format(tally.refused, tally.named, tally.misled)
+    assert.is_true(tally.named > 0.9 * tally.refused, figures)
+    assert.equal(0, tally.misled, figures)
   end)
 
   it("are told the same word of a refusal 20 times of 20 by the real Temporal server, 5 of 5 by the others", function()
