@@ -4,6 +4,7 @@
 local party = require "spec.support.probe_party"
 local pki = require "spec.support.probe_pki"
 local probe = require "tcpki.probe"
+local stacks = require "tcpki.probe.stacks"
 local tcpki = require "tcpki"
 local temporary = require "spec.support.temporary"
 local wrong = require "spec.support.wrong"
@@ -141,6 +142,23 @@ describe("a certificate whose time is over", function()
     result = is("client_not_yet_valid", false,
       refused(fresh.chain:pem(), fresh.key, nil, "-attime " .. now - 2 * day))
     tells(result, "is not valid yet by the server's clock", "at least that far behind")
+  end)
+end)
+
+describe("a server whose stack is not known", function()
+  it("is understood as far as its alert says the same on all", function()
+    -- A list of its own: nobody's by default.
+    local flags = "-client_sigalgs ecdsa_secp256r1_sha256:rsa_pss_rsae_sha384"
+    for _, case in ipairs {
+      { "client_expired", true, wrong.make(root, { not_before = now - 9 * day, not_after = now - day }), 45 },
+      { "client_not_yet_valid", true, wrong.make(root, { not_before = now + day, not_after = now + 2 * day }), 42 },
+      { "client_wrong_usage", true, wrong.make(root, { extended_key_usage = { "server_auth" } }), 43 },
+      { "client_ca_twin", false, wrong.make(authority "Acme Root"), 48 },
+    } do
+      local result = is(case[1], case[2], refused(case[3].chain:pem(), case[3].key, nil, flags))
+      assert.is_nil(stacks.of(result.trace))
+      assert.equal(case[4], result.trace.alerts[1].number)
+    end
   end)
 end)
 
