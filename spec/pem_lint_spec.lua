@@ -176,6 +176,8 @@ describe("tcpki.pem.lint", function()
     { "SEC1", sec1, "key", { "traditional_key" }, 1, 1, "Java" },
     { "PKCS#1", pkcs1, "key", { "traditional_key" }, 1, 1, "Java" },
     { "an encrypted key", assert(leaf.key:pem { passphrase = "horse" }), "key", { "encrypted_key" }, 1, 1, "gRPC" },
+    { "a key that certstrap encrypted", pem.encode("ENCRYPTED PRIVATE KEY", temporary.content(
+      "fuzz/corpus/key/ec-certstrap.der")), "key", { "encrypted_key" }, 1, 1, "gRPC", "OpenSSL opens no such key" },
     { "an encrypted traditional key", assert(leaf.key:pem { passphrase = "horse", format = "traditional" }), "key",
       { "encrypted_key" }, 1, 1, "gRPC" },
     { "headers on a certificate", mangled "header", "chain", { "headers" }, 2, 1, "Go" },
@@ -200,7 +202,7 @@ describe("tcpki.pem.lint", function()
   }
 
   for _, item in ipairs(items) do
-    local name, text, expected, wanted, line, column, who = table.unpack(item, 1, 7)
+    local name, text, expected, wanted, line, column, who, cure = table.unpack(item, 1, 8)
     it("says in one finding each: " .. name, function()
       local report = assert(pem.lint(text, { expect = expected }))
       assert.same(wanted, codes(report), tostring(report))
@@ -208,6 +210,7 @@ describe("tcpki.pem.lint", function()
       if line then assert.equal(line, finding.line, tostring(report)) end
       if column then assert.equal(column, finding.column, tostring(report)) end
       if who then assert.matches(who, finding.who, 1, true) end
+      if cure then assert.matches(cure, finding.hint, 1, true) end
       assert.is_true(#finding.message > 0 and #finding.hint > 0)
       for _, printed in ipairs { tostring(report), table.concat({ finding.message, finding.hint }, "\n") } do
         for row in printed:gmatch "[^\n]+" do

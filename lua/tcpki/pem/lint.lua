@@ -56,6 +56,9 @@ local function lint_headers(add, part)
   end
 end
 
+-- The PRF of PBKDF2 with 00 00 for NULL behind it: go.step.sm/crypto up to v0.26, and with it certstrap, wrote that.
+local ZEROS_FOR_NULL = "0\12\6\8%*\134H\134\247\r\2[\7-\13]\0\0"
+
 local function lint_key(add, part, label)
   if label == "EC PRIVATE KEY" or label == "RSA PRIVATE KEY" then
     add("traditional_key", "warning",
@@ -63,7 +66,9 @@ local function lint_key(add, part, label)
       "convert it to PKCS#8: openssl pkcs8 -topk8 -nocrypt -in FILE", "the Java SDK, older rustls-based SDKs, tcld")
   elseif label == "ENCRYPTED PRIVATE KEY" or part.headers then
     add("encrypted_key", "warning", "the key is encrypted",
-      "decrypt it for the worker: openssl pkcs8 -topk8 -nocrypt; keep the file at mode 0600",
+      part.der and part.der:find(ZEROS_FOR_NULL)
+        and "decrypt it for the worker with tcpki.key.read and key:write: OpenSSL opens no such key of certstrap's"
+        or "decrypt it for the worker: openssl pkcs8 -topk8 -nocrypt; keep the file at mode 0600",
       "gRPC core and every Temporal SDK: none can ask for a passphrase")
   end
 end
