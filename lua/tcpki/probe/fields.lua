@@ -82,7 +82,7 @@ function fields.of(context, seen, about)
   local made = {
     host = context.host, name = context.server_name, namespace = context.namespace, peer = seen.peer,
     waited = report.duration(about.seconds or seen.elapsed or 0), server_subject = context.server_subject or "",
-    server_names = context.server_names or "none", server_issuer = context.server_issuer, clock = "", twin = "",
+    server_names = context.server_names or "none", server_issuer = context.server_issuer, clock = "",
     accepted = #names > 0 and "; it accepts certificates of " .. some(names) or "",
     under = #names > 0 and ", and the server accepts certificates under " .. some(names) or "",
     given = "none was given", cure = "Pass certificate and key", file = context.file or "the PEM of the certificate",

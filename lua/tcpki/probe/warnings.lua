@@ -169,8 +169,8 @@ warnings.rows = {
     message = "The certificate {subject} is accepted here, but {detail}: servers that look at the usage refuse it.",
     hint = "Issue it again with extended key usage clientAuth and key usage digitalSignature." },
   { word = "chain_order", find = function(seen) return finding(seen, "chain_order") end,
-    message = "The certificates above the leaf are not in the order of the chain: the stacks that were tried sort them, "
-      .. "and TLS 1.2 does not ask them to (RFC 5246, 7.4.2).",
+    message = "The certificates above the leaf are not in the order of the chain: the stacks that were tried sort "
+      .. "them, and TLS 1.2 does not ask them to (RFC 5246, 7.4.2).",
     hint = "Put each certificate before the one that issued it; tcpki.chain.read does, and :write writes it." },
   { word = "client_intermediate_missing", find = chain_completed,
     message = "{subject} is not in the file of the certificate: gRPC core took it from {where} and sent it. Other "

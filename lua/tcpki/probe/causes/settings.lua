@@ -38,7 +38,7 @@ return {
       .. "not, an intermediate that is missing cannot be ruled out",
     source = "RFC 8446, alert 48; CA names of the CertificateRequest" },
   { word = "client_ca_twin", stage = "settings",
-    sentence = "The server trusts another CA with the name of the issuer, {issuer}{twin}. {evidence}",
+    sentence = "The server trusts another CA with the name of the issuer, {issuer}. {evidence}",
     cure = "Have the certificate issued by the present CA of that name, or add the CA that issued it to those that "
       .. "the server trusts for clients.",
     needs = "the server's CA of that name (accepted), or alert 48 or 51 although the name is listed, from a server "
