@@ -38,7 +38,7 @@ describe("a configuration of the Temporal server", function()
       it(("%s: %s"):format(#case.found == 0 and "right" or "wrong", case.name), function()
         local report = check(case.tls)
         assert.same(case.found, codes_of(report), tostring(report))
-        local refused = not (case.lives or case.worker)
+        local refused = not (case.lives or case.worker or case.words)
         for _, finding in ipairs(report) do
           assert.is_truthy(finding.message:find "%S" and finding.hint:find "%S" and finding.source, finding.code)
           assert.is_nil((finding.message .. finding.hint):find "[{}]", finding.message)
@@ -57,7 +57,7 @@ describe("a configuration of the Temporal server", function()
       for i, case in ipairs(cases.rows) do
         case.text = start.configuration(case.tls, { worker = true })
         local report = assert(server.check_text(case.text, { root = directory.root }))
-        case.words = not case.lives and report.server or "Starting to serve on frontend listener"
+        case.words = case.words or not case.lives and report.server or "Starting to serve on frontend listener"
         case.directory, case.file = directory.root, case.name
         case.name = ("case-%d"):format(i)
         list[i] = case
@@ -210,6 +210,31 @@ describe("a configuration of the Temporal server", function()
       local report = found 'global: { tls: { "\\e[2J": 1, internode: { hostOverrides: { "\\e[2J": {} } } } }'
       assert.is_nil(tostring(report):find "\27")
     end)
+  end)
+
+  it("reads scalars as the server's YAML does", function()
+    -- Each was given to gopkg.in/yaml.v3 3.0.1, as a time.Duration.
+    for expected, list in pairs {
+      ["!!str"] = [[a '' "x" nULL tRUE yes off 0b2 0o8 _1 1e 1e400 .iNF +.nan 12:30:45 '5' = 0x]],
+      ["!!bool"] = "true True", ["!!merge"] = "<<", ["!!timestamp"] = "2001-01-01 2001-1-1T00:00:00Z",
+      ["!!int"] = "1 0 -5 +3 0x1F 0b11 0o17 017 1_000 1__0 18446744073709551615 -0x5",
+      ["!!float"] = "08 1.5 .5 5. 1e3 .inf -.INF .nan 18446744073709551616",
+      ["!!seq"] = "[]", ["!!map"] = "{}", fine = "~ null NULL 1h 0s 0h0m",
+    } do
+      for scalar in list:gmatch "%S+" do
+        local said = assert(server.check_text("global: { tls: { frontend: { client: { forceTLS: true } }, "
+          .. "refreshInterval: " .. scalar .. " } }")).server
+        assert.equal(expected, said and said:match "cannot unmarshal (%S+)" or "fine", scalar)
+      end
+    end
+    for tagged, expected in pairs {
+      ["!!str 5"] = "cannot unmarshal !!str", ["!!int 5"] = "cannot unmarshal !!int",
+      ["!!float 5"] = "cannot unmarshal !!float", ["!foo 5"] = "cannot unmarshal !foo",
+      ["! 5"] = "cannot unmarshal !!int", ["!!int x"] = "yaml: cannot decode !!str `x` as a !!int",
+    } do
+      local said = assert(server.check_text("global: { tls: { refreshInterval: " .. tagged .. " } }")).server
+      assert.matches(expected, said, 1, true)
+    end
   end)
 
   it("says where a field is that the server does not look for there", function()

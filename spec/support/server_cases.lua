@@ -4,7 +4,7 @@
 --   cases.rows                 { name =, tls = (YAML, the value of global.tls), found = { codes }, worker =, lives = }
 --
 -- `worker`: there is a system worker, and what is wrong shows once it dials. `lives`: the server starts, and logs
--- nothing of the matter, or logs it later.
+-- nothing of the matter, or logs it later. `words`: what it says where we do not quote it.
 
 local openssl = require "spec.support.openssl"
 local tcpki = require "tcpki"
@@ -122,7 +122,7 @@ row("several wrong types", "    internode: { server: [1], client: [2] }\n    ref
 row("a key twice", "    internode: { server: { certFile: a, certFile: b } }\n", { "duplicate_key" })
 row("an unknown anchor", "    internode: *nobody\n", { "bad_yaml" })
 row("a tab", "    internode:\n\t server: {}\n", { "bad_yaml" })
-row("an open bracket", "    internode: { server: [\n", { "bad_yaml" })
+row("an open bracket", "    internode: { server: [\n", { "bad_yaml" }, { words = "did not find expected" })
 row("a merge of a number", "    internode: { <<: 5 }\n", { "bad_yaml" })
 
 -- The server does not start: validation.

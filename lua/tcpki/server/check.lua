@@ -300,7 +300,9 @@ end
 local function check_yaml(state, text)
   local node, err, more = yaml.parse(text)
   if err and err.code == "bad_yaml" then
-    state.add("bad_yaml", { line = err.line, reason = err.message, says = err.message })
+    -- The server's parser says most things with the same words, but not what it had expected.
+    state.add("bad_yaml", { line = err.line, reason = err.message,
+      says = not err.message:find "^did not find expected" and err.message or nil })
     state.unchecked "everything else: correct the text first"
   elseif err then
     err.path = state.path

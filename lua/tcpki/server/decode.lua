@@ -27,35 +27,85 @@ for word in ("n N no No NO off Off OFF"):gmatch "%a+" do
   old_bools[word] = false
 end
 
--- What a scalar is, without being told.
-local function resolved(node)
-  if node.tag and node.tag:sub(1, #PREFIX) == PREFIX then
-    return "!!" .. node.tag:sub(#PREFIX + 1)
-  elseif node.tag and node.tag ~= "!" then
-    return node.tag
-  elseif not node.plain or node.tag == "!" then
-    return "!!str"
+local infinities = {}
+for word in (".inf .Inf .INF"):gmatch "%S+" do
+  infinities[word], infinities["+" .. word], infinities["-" .. word] = true, true, true
+end
+for word in (".nan .NaN .NAN"):gmatch "%S+" do
+  infinities[word] = true
+end
+
+local LARGEST = "18446744073709551615"
+
+-- What strconv.ParseInt or ParseUint takes, whose base is that of the prefix; octal with a mere 0, too.
+local function is_integer(text)
+  local digits = text:match "^[-+]?([1-9]%d*)$"
+  if digits then
+    return #digits < #LARGEST or #digits == #LARGEST and digits <= LARGEST
   end
-  local text = node.value
+  digits = text:match "^[-+]?0[xX](%x+)$"
+  return digits and #digits <= 16 or text:find "^[-+]?0[0-7]*$" or text:find "^[-+]?0[oO][0-7]+$"
+    or text:find "^[-+]?0[bB][01]+$"
+end
+
+local function is_float(text)
+  local number = text:gsub("^[-+]", "")
+  local mantissa = number:match "^([%d.]+)[eE][-+]?%d+$" or number
+  if not (mantissa:find "^%.%d+$" or mantissa:find "^%d+%.?%d*$") then
+    return false
+  end
+  -- Out of range is no number.
+  local value = tonumber(number)
+  return value ~= nil and value ~= math.huge
+end
+
+-- What a scalar is, by its text.
+local function natural(text)
   if nulls[text] then
     return "!!null"
   elseif bools[text] ~= nil then
     return "!!bool"
+  elseif infinities[text] then
+    return "!!float"
+  elseif text == "<<" then
+    return "!!merge"
+  elseif text:find "^%." then
+    return is_float(text) and "!!float" or "!!str"
+  elseif not text:find "^[-+%d]" then
+    return "!!str"
   elseif text:find "^%d%d%d%d%-%d%d?%-%d%d?$" or text:find "^%d%d%d%d%-%d%d?%-%d%d?[Tt ]%d" then
     return "!!timestamp"
-  elseif text:find "^[-+%d]" then
-    local plain = text:gsub("_", "")
-    if plain:find "^[-+]?%d+$" or plain:find "^[-+]?0[xX]%x+$" or plain:find "^[-+]?0[oO][0-7]+$"
-      or plain:find "^[-+]?0[bB][01]+$" then
-      return "!!int"
+  end
+  local plain = text:gsub("_", "")
+  return is_integer(plain) and "!!int" or is_float(plain) and "!!float" or "!!str"
+end
+
+local resolvable = { ["!!bool"] = true, ["!!int"] = true, ["!!float"] = true, ["!!null"] = true,
+  ["!!timestamp"] = true }
+
+local function stop(message, line)
+  error({ message = message, line = line }, 0)
+end
+
+-- What a scalar is: what it says of itself, if it can be that, or what it looks like.
+local function resolved(node)
+  local tag = node.tag ~= "!" and node.tag or nil
+  if tag and tag:sub(1, #PREFIX) == PREFIX then
+    tag = "!!" .. tag:sub(#PREFIX + 1)
+    if not resolvable[tag] then
+      return tag
     end
+    local found = natural(node.value)
+    if found ~= tag and not (tag == "!!float" and found == "!!int") then
+      stop(("cannot decode %s `%s` as a %s"):format(found, node.value, tag), node.line)
+    end
+    return tag
+  elseif tag then
+    return tag
+  elseif not node.plain then
+    return "!!str"
   end
-  local number = text:gsub("_", ""):gsub("^[-+]", "")
-  if number:find "^%.?[infaINFA]+$" and number:find "^%." or number:find "^%d*%.?%d*$" and number:find "%d"
-    or number:find "^%d*%.?%d*[eE][-+]?%d+$" and number:find "^%.?%d" then
-    return "!!float"
-  end
-  return "!!str"
+  return natural(node.value)
 end
 
 local decoders
@@ -72,10 +122,6 @@ end
 
 local function tag_of(node)
   return node.kind == "map" and "!!map" or node.kind == "list" and "!!seq" or resolved(node)
-end
-
-local function stop(message, line)
-  error({ message = message, line = line }, 0)
 end
 
 -- A scalar's value for a kind; nil where it is null or does not fit.
@@ -103,29 +149,40 @@ local function scalar(state, node, kind)
   complain(state, node, tag, kind)
 end
 
+-- Keys that stand in a map twice; each list or map counts as the same key.
+local function has_duplicates(state, node)
+  local seen, found = {}, false
+  for _, entry in ipairs(node.entries) do
+    local key = entry.key
+    local name = key.kind == "scalar" and key.value or ""
+    local former = seen[key.kind .. name]
+    if former then
+      found = true
+      state.problems[#state.problems + 1] = { code = "duplicate_key", line = key.line, place = state.place,
+        name = name, other = former.line,
+        says = ('mapping key "%s" already defined at line %d'):format(name, former.line) }
+    end
+    seen[key.kind .. name] = former or key
+  end
+  return found
+end
+
 -- The entries of a map by their keys, those that are merged into it included; nil where a key stands there twice.
 local function entries_of(state, node)
   local seen, list, merged = {}, {}, nil
-  local before = #state.problems
+  if has_duplicates(state, node) then
+    return nil
+  end
   for _, entry in ipairs(node.entries) do
     local key = entry.key
-    if key.kind == "scalar" then
-      if seen[key.value] then
-        state.problems[#state.problems + 1] = { code = "duplicate_key", line = key.line, place = state.place,
-          name = key.value, other = seen[key.value].line,
-          says = ('mapping key "%s" already defined at line %d'):format(key.value, seen[key.value].line) }
-      elseif key.plain and key.value == "<<" then
-        merged = entry.value
-      elseif tag_of(key) ~= "!!null" then
-        list[#list + 1] = { name = key.value, line = key.line, value = entry.value }
-      end
-      seen[key.value] = key
-    else
+    if key.kind ~= "scalar" then
       complain(state, key, tag_of(key), "string")
+    elseif key.value == "<<" and (not key.tag or key.tag == "!") then
+      merged = entry.value
+    elseif tag_of(key) ~= "!!null" then
+      list[#list + 1] = { name = key.value, line = key.line, value = entry.value }
+      seen[key.value] = key
     end
-  end
-  if #state.problems > before then
-    return nil
   end
   for _, other in ipairs(merged and (merged.kind == "list" and merged.items or { merged }) or {}) do
     if other.kind ~= "map" then
