@@ -34,6 +34,7 @@ local function is(word, certain, result)
   assert.equal(word, result.cause, tostring(result))
   assert.equal(certain, result.certain, tostring(result))
   if not certain then assert.equal(word, result.candidates[1]) end
+  assert.not_matches("?", result.message .. result.hint, 1, true) -- a field that was not filled
   return result
 end
 
