@@ -225,8 +225,10 @@ for _, producer in ipairs(keys_of(cases)) do
   describe(("what %s makes #producers"):format(producer), function()
     local parent, directory, missing
     local rows = cases[producer]
+    local ours
 
     setup(function()
+      ours = assert(tcpki.authority.new { subject = { O = "Acme", CN = "Acme Mended CA" }, days = 3650 })
       parent = temporary.directory()
       directory, missing = producers.make(producer, parent.root)
     end)
@@ -313,6 +315,28 @@ for _, producer in ipairs(keys_of(cases)) do
           chain_path = paths.chain, key_path = paths.key, accepted_path = paths.bundle,
         }))
       end)
+
+      if not row.read and row.client ~= "" then
+        it_with(("%s: is repaired by one call"):format(case), function()
+          local paths = paths_of(case)
+          local former = assert(tcpki.chain.read(paths.chain))[1]
+          local key_at_fault = row.client:find "key_algorithm" or row.client:find "small_key"
+            or row.client:find "key_mismatch" or row.client:find "encrypted_key"
+          local leaf = assert(ours:issue { like = former, usage = "client", key = key_at_fault and {} or nil })
+          -- What key:write puts into a file.
+          local key = assert(tcpki.key.parse((leaf.key or assert(tcpki.key.read(paths.key))):pem()))
+          local report = cloud.check_client { chain = leaf.chain, key = key,
+            accepted = assert(tcpki.bundle.new { ours.certificate }) }
+          assert.equal("", codes_of(report), tostring(report))
+          assert.equal(openssl.run("pkey -pubout", key:pem()), openssl.run("x509 -noout -pubkey",
+            leaf.certificate:pem()))
+          assert.equal(openssl.run("x509 -noout -subject -nameopt RFC2253,show_type", former:pem()),
+            openssl.run("x509 -noout -subject -nameopt RFC2253,show_type", leaf.certificate:pem()))
+          local roots = parent:file(nil, ours.certificate:pem())
+          openssl.run(("verify -x509_strict -purpose sslclient -CAfile %s %s"):format(roots,
+            parent:file(nil, leaf.certificate:pem())))
+        end)
+      end
     end
   end)
 end
