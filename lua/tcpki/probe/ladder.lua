@@ -140,6 +140,8 @@ local function attempt(task, where, share)
   end
   local explained = task.trace == "always"
     or task.trace == "on_failure" and not (seen.system and seen.system.answered)
+  -- One that has no time left would tell of its own hurry only.
+  explained = explained and (open[1] ~= nil or left(task.deadline) > 0)
   if explained then seen.trace = finish_trace(task, where, seen, open) end
   return seen
 end
