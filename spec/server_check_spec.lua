@@ -99,6 +99,36 @@ describe("a configuration of the Temporal server", function()
     assert.equal("nothing to report\n", output)
   end)
 
+  it("is told before a certificate ends, by the server's own windows or by a month", function()
+    local right = cases.rows[1].tls
+    local function soon(tls, days)
+      local codes = codes_of(assert(server.check_text(text_of(tls),
+        { root = directory.root, at = math.tointeger(os.time() + days * 86400) })))
+      local count = 0
+      for _, code in ipairs(codes) do
+        count = count + (code == "expires_soon" and 1 or 0)
+      end
+      return count
+    end
+    -- Two leaves of sixty days: a third of their life is twenty.
+    assert.equal(0, soon(right, 58))
+    assert.equal(2, soon(right, 59.5))
+    assert.equal(2, soon((right:gsub("24h", "240h")), 51))
+    assert.equal(0, soon((right:gsub("24h", "240h")), 49))
+    local without = right:gsub("expirationChecks: [^\n]*", "")
+    assert.equal(0, soon(without, 39))
+    assert.equal(2, soon(without, 41))
+  end)
+
+  it("holds a key that others can read", function()
+    local key = tcpki.pem.quote(temporary.content(directory:path "frontend.key"), "base64")
+    local path = directory:file("inline.yaml", text_of((cases.rows[1].tls:gsub("keyFile: frontend.key",
+      "keyData: " .. key))))
+    assert.equal("key_inline", assert(server.check(path, { root = directory.root }))[1].code)
+    os.execute("chmod 600 " .. path)
+    assert.same({}, codes_of(assert(server.check(path, { root = directory.root }))))
+  end)
+
   it("may be a table", function()
     local report = assert(server.check({ global = { tls = { refreshInterval = "1d" } } }))
     assert.same({ "wrong_type" }, codes_of(report))

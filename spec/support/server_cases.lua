@@ -51,7 +51,16 @@ function cases.write(directory)
   certificate("old-ca.pem", old.certificate)
   leaf(directory, server, "ended", "peer", { "internode" },
     { not_before = now - 100, not_after = now - 10, days = false })
+  leaf(directory, server, "tomorrow", "peer", { "internode" },
+    { not_before = now + DAY, not_after = now + 50 * DAY, days = false })
+  -- As the recipes without -extfile make them.
+  openssl.run(("req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=old -keyout %s -out %s"):format(
+    directory:path "old.key", directory:path "old.csr"))
+  assert(server.key:write(directory:path "server-ca.key"))
   certificate("server-ca.pem", server.certificate)
+  openssl.run(("x509 -req -days 60 -in %s -CA %s -CAkey %s -CAcreateserial -out %s"):format(directory:path "old.csr",
+    directory:path "server-ca.pem", directory:path "server-ca.key", directory:path "old.pem"))
+  directory:file("damaged.key", tcpki.pem.encode("PRIVATE KEY", "no DER"))
   certificate("client-ca.pem", client.certificate)
   certificate("both-ca.pem", server.certificate, client.certificate)
   local intermediate = assert(server:subordinate { subject = { CN = "Issuing CA" }, days = 200 })
@@ -154,6 +163,7 @@ node("no PEM in the key", "certFile: internode.pem, keyFile: garbage.pem, " .. L
 node("a damaged certificate", "certFile: damaged.pem, keyFile: internode.key, " .. LET_IN, { "certificate_unreadable" })
 node("another key", "certFile: internode.pem, keyFile: frontend.key, " .. LET_IN, { "key_mismatch" })
 node("an encrypted key", "certFile: internode.pem, keyFile: encrypted.key, " .. LET_IN, { "key_encrypted" })
+node("a damaged key", "certFile: internode.pem, keyFile: damaged.key, " .. LET_IN, { "key_unreadable" })
 node("certificate and key switched", "certFile: internode.key, keyFile: internode.pem, " .. LET_IN, { "switched" })
 node("a certificate for a key", "certFile: internode.pem, keyFile: internode.pem, " .. LET_IN, { "switched" })
 node("a key without a certificate", "keyFile: internode.key, " .. LET_IN, { "certificate_missing" })
@@ -173,6 +183,8 @@ node("a node for servers only", "certFile: server-only.pem, keyFile: server-only
 node("a node for clients only", "certFile: client-only.pem, keyFile: client-only.key, " .. LET_IN, { "server_usage" },
   { worker = true })
 node("a node that has ended", "certFile: ended.pem, keyFile: ended.key, " .. LET_IN, { "expired" }, { worker = true })
+node("a node of tomorrow", "certFile: tomorrow.pem, keyFile: tomorrow.key, " .. LET_IN, { "not_yet_valid" },
+  { worker = true })
 row("another name of the nodes", ("    internode: { server: { %s }, client: { serverName: nobody, rootCaFiles: "
   .. "[server-ca.pem] } }\n$F$R"):format(BOTH), { "name_not_in_certificate" }, { worker = true })
 row("no name of the nodes", ("    internode: { server: { %s }, client: { rootCaFiles: [server-ca.pem] } }\n$F$R")
@@ -241,6 +253,9 @@ row("a leaf among the CAs", "    internode:\n      server: { " .. OWN .. "requir
   { "not_an_authority" }, { lives = true })
 row("no verification", ("    internode: { server: { %s }, client: { disableHostVerification: true, rootCaFiles: "
   .. "[server-ca.pem] } }\n$F$R"):format(BOTH), { "verification_disabled" }, { lives = true })
+row("a certificate of version 1", "$I    frontend:\n      server: { certFile: old.pem, keyFile: old.key, "
+  .. "requireClientAuth: true, clientCaFiles: [server-ca.pem] }\n      client: { disableHostVerification: true, "
+  .. "rootCaFiles: [server-ca.pem] }\n$R", { "verification_disabled", "version_1" }, { lives = true })
 row("no refresh and no checks", "$I$F", { "no_refresh", "no_expiration_checks" }, { lives = true })
 row("checks without an interval", "$I$F    refreshInterval: 1m\n    expirationChecks: { warningWindow: 24h }\n",
   { "no_expiration_checks" }, { lives = true })
