@@ -19,7 +19,13 @@ local function must(value, err)
 end
 
 if arg[2] then
-  print(must(server.rotate { directory = arg[1], address = arg[2], withdraw = arg[3] == "withdraw" }))
+  -- Here the directory would be brought to the server, where that reads another one.
+  local function publish(step)
+    print("  " .. step.title)
+    return true
+  end
+  print(must(server.rotate { directory = arg[1], address = arg[2], withdraw = arg[3] == "withdraw",
+    publish = publish }))
   os.exit(true)
 end
 

@@ -25,6 +25,7 @@ local rooms = {
   pem = "tcpki.pem",
   pkcs12 = "tcpki.pkcs12",
   probe = "tcpki.probe",
+  server = "tcpki.server",
 }
 
 return setmetatable({}, {
