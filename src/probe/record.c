@@ -187,8 +187,13 @@ static record_name_in find_name(X509 *certificate, const char *name) {
 void record_handshake(record *seen, SSL *connection, const char *server_name) {
     const char *sent = SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name);
     (void)snprintf(seen->server_name, sizeof seen->server_name, "%s", sent != NULL ? sent : "");
-    (void)snprintf(seen->version, sizeof seen->version, "%s", SSL_get_version(connection));
-    (void)snprintf(seen->cipher, sizeof seen->cipher, "%s", SSL_get_cipher_name(connection));
+    /* Until the server has chosen a cipher, OpenSSL names the version that we would like best. */
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(connection);
+    cipher = cipher != NULL ? cipher : SSL_get_pending_cipher(connection);
+    if (cipher != NULL) {
+        (void)snprintf(seen->version, sizeof seen->version, "%s", SSL_get_version(connection));
+        (void)snprintf(seen->cipher, sizeof seen->cipher, "%s", SSL_CIPHER_get_name(cipher));
+    }
     /* OpenSSL 3.0 looks for it in a session that it may have had no memory for. */
     int group =
         SSL_get_session(connection) != NULL ? (int)SSL_get_negotiated_group(connection) : NID_undef;
