@@ -122,6 +122,14 @@ describe("a cluster", function()
       expect.fault("bad_name", server.cluster { hosts = { MAIN, name } })
     end
     expect.fault("bad_name", server.cluster { hosts = { MAIN, "a.example", "A.example" } })
+    -- A host of its own is chosen by the server name, which is never an address; the first needs none.
+    expect.fault("bad_name", server.cluster { hosts = { MAIN, "10.0.0.7" } })
+    for _, name in ipairs { "a.example:7233", "*.example", "../a", "a b" } do
+      expect.fault("bad_name", server.cluster { hosts = { name } })
+    end
+    for _, name in ipairs { "10.0.0.7", "2001:db8::7", "::1" } do
+      assert(server.cluster { hosts = { name } })
+    end
     expect.fault("bad_name", server.cluster { hosts = { MAIN }, clients = { "a", "a" } })
     expect.fault("bad_name", server.cluster { hosts = { MAIN }, organization = "a\0b" })
   end)

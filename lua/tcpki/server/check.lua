@@ -193,7 +193,9 @@ local function check_host(state, tls, host, section, seen)
   elseif host:find "*" then
     state.add("host_pattern", { place = place, name = host })
   elseif host:find ":" or host:find "^%d+%.%d+%.%d+%.%d+$" then
-    state.add("host_never_asked", { place = place, name = host })
+    -- Who connects to an address asks for no name, and gets frontend.server; with a port somebody meant a name.
+    local is_name = host:find "^[^:]+:%d+$"
+    state.add("host_never_asked", { place = place, name = host, severity = not is_name and "warning" or nil })
   end
   seen[lower] = true
   if section.certFile == "" and section.certData == "" then

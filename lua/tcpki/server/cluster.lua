@@ -75,11 +75,17 @@ local reserved = { [layout.INTERNODE] = true, [layout.FRONTEND] = true, [layout.
 local function check_names(hosts, given)
   local seen = {}
   for i, host in ipairs(hosts) do
-    -- The files of the first have the name of its role; it may be an address of IPv6.
-    if i > 1 then
+    -- The files of the first have the name of its role; it may be an address, of IPv6, too.
+    if i > 1 or not host.name:find "^[%x:.]*:[%x:.]*:[%x:.]*$" then
       local ok, err = names.check_file("a host", host.name)
       if not ok then
         return nil, err
+      end
+    end
+    if i > 1 then
+      if host.name:find "^%d+%.%d+%.%d+%.%d+$" then
+        return fault.fail { code = "bad_name", message = ("no client asks for the host %s: a server name is no address")
+          :format(host.name), hint = "name the host; addresses of the first one are its 'names'" }
       end
       if reserved[host.name] or seen[host.name] or host.name:find "%-ca%-[12]$" then
         return fault.fail { code = "bad_name", message = ("there is another file with the name of the host %s"):format(

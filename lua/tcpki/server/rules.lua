@@ -169,7 +169,7 @@ local rules = {
     hint = "write an override for each host" },
   { code = "host_never_asked", severity = "error", source = "RFC 6066, section 3",
     message = "no client asks for {name}: a server name has no port and is no address",
-    hint = "write the host name alone" },
+    hint = "write the host name alone; who connects to an address gets frontend.server" },
   { code = "host_twice", severity = "error", source = HOSTS,
     message = "{name} is there twice, but for capitals: which of the two counts changes from start to start",
     hint = "keep one" },
