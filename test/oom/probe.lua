@@ -2,10 +2,12 @@
 -- makes Lua's memory fail under them; gRPC core has an allocator of its own, and aborts without it.
 
 local core = require "tcpki.core"
+local findings = require "tcpki.probe.findings"
 local probe = require "tcpki.probe"
 local probe_core = require "tcpki.probe.core"
 local tcpki = require "tcpki"
 local together = require "tcpki.probe.together"
+local warnings = require "tcpki.probe.warnings"
 
 local authority = assert(tcpki.authority.new { subject = { CN = "Root" }, days = 30 })
 local function issue(name, usage)
@@ -16,6 +18,9 @@ local function issue(name, usage)
 end
 local server, client = issue("frontend", "server"), issue("worker", "client")
 local root = authority.certificate:pem()
+local stranger = assert(tcpki.bundle.new {
+  assert(tcpki.authority.new { subject = { CN = "Stranger" }, days = 30 }).certificate,
+})
 
 local function frontend()
   return assert(probe.frontend {
@@ -60,6 +65,13 @@ local cases = {
   { "probe.run refused input", function()
     local result = run { address = "localhost:1", certificate = root, key = client.key:pem() }
     if result.cause ~= "key_mismatch" then error(tostring(result), 0) end
+  end },
+  { "the findings about a certificate, with the accepted CAs", function()
+    local found = findings.judge({ certificates = { client.certificate }, accepted = stranger }, os.time())
+    local seen = { certificates = { client.certificate }, peer = { server.certificate }, roots = {}, findings = found,
+      now = os.time() }
+    findings.add_text(found, client.chain:pem(), "leaf.pem")
+    if #findings.shown(found) ~= 1 or #warnings.of(seen) == 0 then error(tostring(found[1].word), 0) end
   end },
   -- What climbs of several addresses wait by; the climbs themselves are those of above.
   { "two waits at once", function()
