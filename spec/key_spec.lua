@@ -189,9 +189,9 @@ describe("tcpki.key", function()
   describe("encrypted with zeros for NULL behind the PRF", function()
     local PRF = "\x06\x08\x2a\x86\x48\x86\xf7\x0d\x02\x09"
 
-    local function zeroed(der, instead)
-      local first, last = der:find(PRF .. "\5\0", 1, true)
-      return der:sub(1, first - 1) .. PRF .. (instead or "\0\0") .. der:sub(last + 1)
+    local function zeroed(whole, instead)
+      local first, last = whole:find(PRF .. "\5\0", 1, true)
+      return whole:sub(1, first - 1) .. PRF .. (instead or "\0\0") .. whole:sub(last + 1)
     end
 
     local function encrypted(kind)
