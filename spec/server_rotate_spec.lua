@@ -1,6 +1,7 @@
 local child = require "spec.support.child"
 local cluster_state = require "spec.support.cluster_state"
 local expect = require "spec.support.expect"
+local support = require "spec.support.server"
 local temporal_cluster = require "spec.support.temporal_cluster"
 local temporary = require "spec.support.temporary"
 
@@ -172,6 +173,11 @@ describe("the rotation of a cluster", function()
     expect.fault("not_found", rotate { authorities = { "client-ca" }, to = { ["server-ca"] = to } })
     local below = assert(to:subordinate { common_name = "Below" })
     expect.fault("wrong_kind", rotate { to = { ["server-ca"] = below } })
+  end)
+
+  it("is told where a directory is none that server.cluster wrote", function()
+    local err = expect.fault("not_found", server.rotate { directory = "spec", address = "127.0.0.1:1" })
+    assert.matches("no directory that server.cluster wrote", err.message, 1, true)
   end)
 
   it("leaves the clients of another host with their own CA", function()
@@ -613,6 +619,37 @@ describe("the rotation of a cluster", function()
         assert.is_true(result.ok, tostring(result))
       end
       assert.is_truthy(running:log():find("loaded new TLS certificates", 1, true))
+    end)
+
+    it("is taken by rustls, in the Python SDK, by the old server CA alone and by the new one alone", function()
+      local python = assert(support.counterpart "python")
+      local script = temporary_directory:file("sdk.py", [[
+import asyncio, os, sys
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
+from temporalio.client import Client, TLSConfig
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+async def main(address, host, client, roots):
+    connected = await Client.connect(address, namespace="temporal-system", tls=TLSConfig(
+        domain=host, server_root_ca_cert=read(roots), client_cert=read(client + "/client.pem"),
+        client_private_key=read(client + "/client.key")))
+    print((await connected.workflow_service.get_system_info(GetSystemInfoRequest())).server_version)
+
+asyncio.run(main(*sys.argv[1:]))
+sys.stdout.flush()
+os._exit(0)
+]])
+      local client = running:path "clients/payments"
+      for _, roots in ipairs { temporary_directory:path "old/payments/server-ca.pem", client .. "/server-ca.pem" } do
+        local handle = assert(io.popen(("'%s' '%s' %s %s '%s' '%s' 2>&1 </dev/null"):format(python, script,
+          running.address, HOST, client, roots)))
+        local output = handle:read "a"
+        assert.is_true(handle:close(), output)
+        assert.equal(support.versions().TEMPORAL_SERVER, "v" .. output:gsub("%s+$", ""))
+      end
     end)
 
     it("lets its nodes dial each other, who looked at the old server CA once", function()
