@@ -180,6 +180,24 @@ describe("the rotation of a cluster", function()
     assert.matches("no directory that server.cluster wrote", err.message, 1, true)
   end)
 
+  it("is not begun where the old server CA may not sign the new one, nor by names that cannot be", function()
+    local narrow = assert(tcpki.authority.new { common_name = "Narrow", path_length = 0 })
+    path = assert(assert(server.cluster { hosts = { HOST }, server_authority = narrow }):write(directory:path "narrow"))
+    local err = expect.fault("path_length_exceeded", rotate {})
+    assert.matches("the old server CA cannot sign the new one", err.message, 1, true)
+    assert.is_nil(io.open(path .. "/next/rotation.json"))
+    assert(rotate { authorities = { "client-ca" }, withdraw = true })
+    -- One that has ended signs nothing any more, and nobody takes it.
+    local now = os.time()
+    local ended = assert(tcpki.authority.new { common_name = "Ended", not_before = now - 90, not_after = now + 3 })
+    path = assert(assert(server.cluster { hosts = { HOST }, clients = { "payments" }, server_authority = ended,
+      client_authority = ended }):write(directory:path "ended"))
+    os.execute "sleep 4"
+    local to = assert(tcpki.authority.new { common_name = "Next" })
+    assert(rotate { withdraw = true, to = { ["server-ca"] = to } })
+    assert.is_nil(cluster_state.wrong_for_openssl(path, HOST))
+  end)
+
   it("leaves the clients of another host with their own CA", function()
     path = assert(assert(server.cluster { hosts = { HOST, { name = "b.example", clients = { "ledger" } } },
       clients = { "payments" } }):write(directory:path "two"))

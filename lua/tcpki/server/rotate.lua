@@ -102,6 +102,13 @@ local function begin(self, names, given)
     end
     to[name] = issuer
   end
+  -- What a later step would fail at is no beginning.
+  if to[layout.SERVER_CA] then
+    local _, err = steps.cross_certificate(self.authorities[layout.SERVER_CA], to[layout.SERVER_CA])
+    if err then
+      return nil, err
+    end
+  end
   return state.begin(self, to)
 end
 
@@ -129,6 +136,11 @@ local function refresh_of(path, given)
   local where = at(path, layout.TLS)
   local text, err = file.read(where)
   if not text then
+    if not file.list(at(path, layout.AUTHORITY)) then
+      return fault.fail { code = "not_found", path = path,
+        message = ("it is no directory that server.cluster wrote: it has no %s"):format(layout.AUTHORITY),
+        hint = "name that directory" }
+    end
     err.hint = "pass refresh_interval: how often the server looks for new files, in seconds"
     return nil, err
   end
