@@ -332,6 +332,7 @@ local KNOWN = { root = "string", at = "integer" }
 local check = {}
 
 --- Checks the text of a configuration.
+-- @function check_text
 -- @tparam string text YAML
 -- @tparam[opt] table given as of `check`
 -- @treturn[1] report as of `check`
@@ -363,6 +364,7 @@ end
 --
 -- The messages are those of Temporal 1.31. Of the configuration only `global.tls`, `services`, `publicClient` and
 -- `clusterMetadata` are looked at.
+-- @function check
 -- @tparam string|table config the path of the file, the whole configuration as a table with the server's own names, or
 -- what `server.tls` made
 -- @tparam[opt] table given `root`: the directory that the server is started in, from which relative names of

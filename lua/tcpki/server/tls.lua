@@ -245,6 +245,7 @@ local tls = {}
 --
 -- Every file has its twin in base64: `certificate_data`, `key_data`, `client_ca_data`, `root_ca_data` take PEM, base64
 -- of PEM, or objects (a chain or certificate, a key, a bundle or a list).
+-- @function tls
 -- @tparam table given `internode` and `frontend` (`server`: `certificate_file`, `key_file`, `client_ca_files`,
 -- `certificate_data`, `key_data`, `client_ca_data`, `require_client_certificate`; `client`: `server_name`,
 -- `disable_host_verification`, `root_ca_files`, `root_ca_data`, `force_tls`; `host_overrides`: host to what `server`
