@@ -180,22 +180,44 @@ describe("the rotation of a cluster", function()
     assert.matches("no directory that server.cluster wrote", err.message, 1, true)
   end)
 
-  it("is not begun where the old server CA may not sign the new one, nor by names that cannot be", function()
+  it("is not begun where the old server CA may not sign the new one", function()
     local narrow = assert(tcpki.authority.new { common_name = "Narrow", path_length = 0 })
     path = assert(assert(server.cluster { hosts = { HOST }, server_authority = narrow }):write(directory:path "narrow"))
     local err = expect.fault("path_length_exceeded", rotate {})
     assert.matches("the old server CA cannot sign the new one", err.message, 1, true)
     assert.is_nil(io.open(path .. "/next/rotation.json"))
     assert(rotate { authorities = { "client-ca" }, withdraw = true })
-    -- One that has ended signs nothing any more, and nobody takes it.
+  end)
+
+  it("tells the roles of one CA that has all of them", function()
+    local one = assert(tcpki.authority.new { common_name = "One for all" })
+    path = assert(assert(server.cluster { hosts = { HOST }, clients = { "payments" }, server_authority = one,
+      client_authority = one }):write(directory:path "one"))
+    assert(rotate { authorities = { "client-ca" }, verify = function()
+      assert.is_nil(cluster_state.wrong(path, HOST))
+      return true
+    end })
+    assert(rotate { withdraw = true })
+    assert.is_nil(cluster_state.wrong_for_openssl(path, HOST))
+    assert.same({ one.certificate:pem(), one.certificate:pem() }, slots "server-ca")
+    assert(rotate { withdraw = true })
+    assert.is_nil(cluster_state.wrong_for_openssl(path, HOST))
+    assert.not_equal(slots "client-ca"[1], slots "server-ca"[1])
+  end)
+
+  it("goes from CAs that have ended, which sign nothing any more #server", function()
     local now = os.time()
-    local ended = assert(tcpki.authority.new { common_name = "Ended", not_before = now - 90, not_after = now + 3 })
+    local ended = assert(tcpki.authority.new { common_name = "Ended", not_before = now - 90, not_after = now + 5 })
     path = assert(assert(server.cluster { hosts = { HOST }, clients = { "payments" }, server_authority = ended,
       client_authority = ended }):write(directory:path "ended"))
-    os.execute "sleep 4"
-    local to = assert(tcpki.authority.new { common_name = "Next" })
-    assert(rotate { withdraw = true, to = { ["server-ca"] = to } })
+    while os.time() < now + 6 do os.execute "sleep 0.5" end
+    local to = {}
+    for _, name in ipairs { "server-ca", "client-ca" } do
+      to[name] = assert(tcpki.authority.new { common_name = name })
+    end
+    assert(rotate { withdraw = true, to = to })
     assert.is_nil(cluster_state.wrong_for_openssl(path, HOST))
+    assert.is_true(assert(tcpki.certificate.read(path .. "/clients/payments/client.pem")):not_after() > now + 60)
   end)
 
   it("leaves the clients of another host with their own CA", function()

@@ -60,7 +60,7 @@ local function days_left(self, names)
   end
   for _, leaves in ipairs { self.leaves, self.clients } do
     for _, leaf in pairs(leaves) do
-      if tree.issuer_of(issuers, leaf.certificate) then
+      if tree.issuer_of(issuers, leaf) then
         ending = math.min(ending, leaf.certificate:not_after())
       end
     end

@@ -153,7 +153,7 @@ end
 local function add_clients(questions, self, how, hosts)
   for _, name in ipairs(tree.sorted(self.clients)) do
     local client = self.clients[name]
-    local issuer = tree.issuer_of(self.next, client.certificate) or tree.issuer_of(self.authorities, client.certificate)
+    local issuer = tree.issuer_of(self.next, client) or tree.issuer_of(self.authorities, client)
     -- What somebody else put there, or what has ended, was not let in before either.
     if issuer and client.certificate:not_after() > os.time() then
       local own = { certificate = client.texts["client.pem"], key = client.texts["client.key"] }

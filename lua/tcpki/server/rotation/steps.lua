@@ -21,7 +21,7 @@ local KEY_MODE = 384 -- 0600
 
 -- Whether a leaf is still one of a CA that goes.
 local function is_former(self, leaf)
-  local name = tree.issuer_of(self.authorities, leaf.certificate)
+  local name = tree.issuer_of(self.authorities, leaf)
   local following = name and self.next[name]
   return following ~= nil and not leaf.certificate:signed_by(following.key)
 end
@@ -37,7 +37,7 @@ end
 
 -- Whether a leaf is of a CA that is rotated, the old or the new one.
 local function is_concerned(self, leaf)
-  return tree.issuer_of(self.next, leaf.certificate) ~= nil or is_former(self, leaf)
+  return tree.issuer_of(self.next, leaf) ~= nil or is_former(self, leaf)
 end
 
 local function never()
@@ -100,20 +100,25 @@ local function usage_of(certificate)
   return usages[sum] or "peer"
 end
 
--- The certificate of the new CA as the old one signs it, for those who trust only that.
+-- The certificate of the new CA as the old one signs it, for those who trust only that. Where that has ended, nobody
+-- does.
 local function cross_certificate(former, following)
-  local ended = former.certificate:not_after() <= os.time()
-  if ended then
+  if former.certificate:not_after() <= os.time() then
     return nil
   end
-  return former:subordinate { subject = following.certificate:subject(), key = following.key,
+  local made, err = former:subordinate { subject = following.certificate:subject(), key = following.key,
     not_after = math.min(former.certificate:not_after(), following.certificate:not_after()) - 1 }
+  if not made then
+    err.message = "the old server CA cannot sign the new one, for those who trust only the old one: " .. err.message
+    return nil, err
+  end
+  return made
 end
 
 -- The same certificate under the new CA, with a key of its own; name, names, usage and life stay. Both as texts.
 local function reissue(self, leaf)
   local former = leaf.certificate
-  local name = tree.issuer_of(self.authorities, former)
+  local name = tree.issuer_of(self.authorities, leaf)
   local issuer = self.next[name]
   local alternatives, err = former:subject_alt_names()
   if err then
@@ -138,8 +143,6 @@ local function reissue(self, leaf)
     local cross
     cross, err = cross_certificate(self.authorities[name], issuer)
     if err then
-      err.hint = "the old server CA cannot sign the new one, so nodes and clients that trust only the old one could "
-        .. "not be carried over: " .. (err.hint or "")
       return nil, err
     end
     chain = chain .. (cross and cross.certificate:pem() or "")
@@ -308,4 +311,4 @@ function forget.idle(self)
   return not self.next[layout.SERVER_CA] or next(self.clients) == nil
 end
 
-return { trust, clients, leaves, withdraw, forget }
+return { trust, clients, leaves, withdraw, forget, cross_certificate = cross_certificate }

@@ -141,6 +141,7 @@ local function read_certs(self)
       if not self.leaves[base] then
         return nil, err
       end
+      self.leaves[base].role = base == layout.SYSTEM_WORKER and "client" or "server"
     end
   end
   for _, name in ipairs { layout.INTERNODE, layout.FRONTEND } do
@@ -172,7 +173,7 @@ local function read_client(self, name)
   if not client.roots then
     return nil, err
   end
-  client.texts, client.name, client.path = texts, name, path
+  client.texts, client.name, client.path, client.role = texts, name, path, "client"
   return client
 end
 
@@ -233,16 +234,20 @@ function tree.anchor(issuer)
   return issuer.chain[#issuer.chain]
 end
 
---- Which of the CAs issued a certificate, by name.
+--- Which of the CAs issued a certificate, by name. Where one CA has the roles of several, the certificate is of the
+-- role that it is for.
 -- @tparam {[string]=authority} authorities
--- @tparam certificate certificate
+-- @tparam table leaf `certificate` and `role`
 -- @treturn ?string
-function tree.issuer_of(authorities, certificate)
-  for name, issuer in pairs(authorities) do
-    if certificate:signed_by(issuer.key) then
-      return name
+function tree.issuer_of(authorities, leaf)
+  local found
+  for _, name in ipairs(sorted(authorities)) do
+    if leaf.certificate:signed_by(authorities[name].key) then
+      local role = name == layout.SERVER_CA and "server" or "client"
+      found = (role == leaf.role or not found) and name or found
     end
   end
+  return found
 end
 
 return tree
