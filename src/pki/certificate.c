@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "der.h"
+#include "foreign.h"
 #include "key.h"
 #include "pem.h"
 
@@ -112,6 +113,9 @@ static bool guard_public_key(const unsigned char *der, size_t length, pki_fault 
 }
 
 X509 *pki_certificate_from_der(const unsigned char *der, size_t length, pki_fault *fault) {
+    if (!pki_foreign_refuse_pkcs12((pki_view){der, length}, "a certificate", fault)) {
+        return NULL;
+    }
     const unsigned char *at = der;
     if (!guard_public_key(der, length, fault)) {
         return NULL;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "certificate.h"
+#include "foreign.h"
 #include "key.h"
 #include "name.h"
 #include "pem.h"
@@ -17,6 +18,9 @@ static const char *const reasons[] = {
 enum { REASONS = sizeof reasons / sizeof reasons[0] };
 
 X509_CRL *pki_crl_from_der(const unsigned char *der, size_t length, pki_fault *fault) {
+    if (!pki_foreign_refuse_pkcs12((pki_view){der, length}, "a CRL", fault)) {
+        return NULL;
+    }
     const unsigned char *at = der;
     X509_CRL *crl = d2i_X509_CRL(NULL, &at, (long)length);
     if (crl == NULL) {

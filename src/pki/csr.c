@@ -5,6 +5,7 @@
 
 #include "base64.h"
 #include "der.h"
+#include "foreign.h"
 #include "general_name.h"
 #include "key.h"
 #include "name.h"
@@ -29,6 +30,9 @@ static bool guard_public_key(const unsigned char *der, size_t length, pki_fault 
 }
 
 static X509_REQ *from_der(const unsigned char *der, size_t length, pki_fault *fault) {
+    if (!pki_foreign_refuse_pkcs12((pki_view){der, length}, "a CSR", fault)) {
+        return NULL;
+    }
     const unsigned char *at = der;
     if (!guard_public_key(der, length, fault)) {
         return NULL;

@@ -50,4 +50,21 @@ static inline bool der_expect(pki_view *view, int tag, pki_view *content) {
     return view->length > 0 && view->data[0] == tag && der_next(view, &found, content);
 }
 
+/*
+** The content of the element that the view begins with, as far as it is there: its length may be
+** that of BER, and is not looked at.
+*/
+static inline bool der_enter(pki_view *view, int tag) {
+    if (view->length < 2 || view->data[0] != tag) {
+        return false;
+    }
+    size_t header = view->data[1] <= 0x80 ? 2 : 2 + (size_t)(view->data[1] & 0x7f);
+    if (header > view->length) {
+        return false;
+    }
+    view->data += header;
+    view->length -= header;
+    return true;
+}
+
 #endif

@@ -6,6 +6,7 @@
 
 #include "der.h"
 #include "encryption.h"
+#include "foreign.h"
 #include "key.h"
 #include "pem.h"
 
@@ -267,6 +268,9 @@ end:
 }
 
 static EVP_PKEY *from_der(pki_view der, const pki_view *passphrase, pki_fault *fault) {
+    if (!pki_foreign_refuse_pkcs12(der, "a key", fault)) {
+        return NULL;
+    }
     EVP_PKEY *key = NULL;
     pki_view outer;
     pki_view rest = der;

@@ -3,6 +3,8 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
+#include "foreign.h"
+
 /* Why the strict reader stops at a note, and what to do; where it passes there is no row. */
 static const struct {
     const char *message;
@@ -93,6 +95,13 @@ static bool first_refusal(const pki_pem_part *part, pki_pem_note *first) {
 
 static void refuse(const pki_pem_reader *reader, const pki_pem_part *part, pki_pem_note note,
                    pki_fault *fault) {
+    /* Its armour has headers and a checksum of its own (RFC 4880, section 6.2). */
+    if (part->kind == PKI_PEM_BLOCK && strncmp(part->label, "PGP ", 4) == 0) {
+        (void)pki_fail(fault, PKI_WRONG_KIND, "it is a %s of GPG, not PEM", part->label);
+        pki_fault_set_hint(fault, "pass a key or a certificate that was made for TLS");
+        fault->line = part->line;
+        return;
+    }
     const pki_pem_mark *mark = &part->marks[note];
     const char *text = reader->scanner.text;
     char at = mark->offset < reader->scanner.length ? text[mark->offset] : '\0';
@@ -153,6 +162,12 @@ static void explain_absence(const pki_pem_reader *reader, pki_fault *fault) {
     }
     if (blank == length) {
         (void)pki_fail(fault, PKI_EMPTY, length == 0 ? "it is empty" : "it holds only blanks");
+        return;
+    }
+    const pki_foreign *foreign = pki_foreign_of((pki_view){(const unsigned char *)text, length});
+    if (foreign != NULL) {
+        (void)pki_fail(fault, PKI_NOT_PEM, "it is %s, not PEM", foreign->name);
+        pki_fault_set_hint(fault, "%s", foreign->hint);
         return;
     }
     (void)pki_fail(fault, PKI_NOT_PEM, "there is no BEGIN line");

@@ -3,6 +3,7 @@
 
 #include "base64.h"
 #include "der.h"
+#include "foreign.h"
 #include "pkcs12.h"
 
 /* How far into a text its kind is looked for: openssl writes attributes in front of the armour. */
@@ -59,31 +60,17 @@ static bool is_base64(pki_view text) {
     return digits > 16;
 }
 
-/* The content of the element that the view begins with, as far as it is there: it may be BER. */
-static bool enter(pki_view *view, int tag) {
-    if (view->length < 2 || view->data[0] != tag) {
-        return false;
-    }
-    size_t header = view->data[1] <= 0x80 ? 2 : 2 + (size_t)(view->data[1] & 0x7f);
-    if (header > view->length) {
-        return false;
-    }
-    view->data += header;
-    view->length -= header;
-    return true;
-}
-
 static bool recognise_der(pki_view text, pki_fault *fault) {
     static const char pkcs7[] = "\x2a\x86\x48\x86\xf7\x0d\x01\x07"; /* 1.2.840.113549.1.7 */
     pki_view within = text;
     pki_view first;
     pki_view type;
     int tag = 0;
-    if (!enter(&within, DER_SEQUENCE)) {
+    if (!der_enter(&within, DER_SEQUENCE)) {
         return true;
     }
     type = within;
-    if (enter(&type, DER_OID) && begins(type, pkcs7)) {
+    if (der_enter(&type, DER_OID) && begins(type, pkcs7)) {
         return instead(fault, "PKCS#7, which holds certificates but no key",
                        "take them out: openssl pkcs7 -inform DER -print_certs");
     }
@@ -91,12 +78,8 @@ static bool recognise_der(pki_view text, pki_fault *fault) {
         return instead(fault, "another kind of DER: a certificate, a CSR, a CRL or a key",
                        "read it with tcpki.certificate, tcpki.csr, tcpki.crl or tcpki.key");
     }
-    if (!der_next(&within, &tag, &first) || tag != DER_INTEGER) {
-        return true;
-    }
-    type = within;
-    if (within.length < 16 ||
-        (enter(&type, DER_SEQUENCE) && enter(&type, DER_OID) && begins(type, pkcs7))) {
+    if (!der_next(&within, &tag, &first) || tag != DER_INTEGER || within.length < 16 ||
+        pki_foreign_is_pkcs12(text)) {
         return true;
     }
     return instead(fault, "a private key in DER", "read it with tcpki.key");
@@ -114,21 +97,15 @@ bool pki_pkcs12_recognise(const char *text, size_t length, pki_fault *fault) {
     if (begin != NULL) {
         return refuse_armour(view, begin, fault);
     }
-    if (begins(view, "\xfe\xed\xfe\xed") || begins(view, "\xce\xce\xce\xce")) {
-        return instead(fault, "a Java key store",
-                       "convert it: keytool -importkeystore -srckeystore OLD -destkeystore NEW "
-                       "-deststoretype pkcs12");
-    }
     if (is_base64(view)) {
         return instead(fault, "base64 text", "decode it first: base64 -d FILE > FILE.pfx");
     }
-    size_t blanks = 0;
-    while (blanks < view.length && pki_base64_digits[view.data[blanks]] == PKI_BASE64_BLANK) {
-        blanks++;
-    }
-    if (blanks < view.length && (view.data[blanks] == '{' || view.data[blanks] == '[')) {
-        return instead(fault, find(view, "\"kty\"") != NULL ? "a JSON web key" : "JSON",
-                       "take the value out of it, and decode its base64");
+    const pki_foreign *foreign = pki_foreign_of(view);
+    if (foreign != NULL) {
+        return instead(fault, foreign->name,
+                       strcmp(foreign->name, "JSON") == 0
+                           ? "take the value out of it, and decode its base64"
+                           : foreign->hint);
     }
     pki_fault_set_hint(fault, "pass the .pfx or .p12 file itself, as it was exported (binary)");
     return pki_fail(fault, PKI_WRONG_KIND, "it is not a PKCS#12 file");
