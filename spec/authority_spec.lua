@@ -861,9 +861,9 @@ CN = in a directory
     for _, kind in ipairs { { type = "ec" }, { type = "rsa", bits = 2048 }, { type = "ed25519" } } do
       local key = assert(tcpki.key.generate(kind))
       local request = assert(tcpki.csr.new { key = key, subject = { CN = "a" } })
-      local authority = assert(tcpki.authority.new { subject = { CN = "CA" }, key = key })
-      local signed = assert(authority:sign(request, { usage = "client" }))
-      for _, holder in ipairs { request, authority.certificate, signed.certificate } do
+      local own = assert(tcpki.authority.new { subject = { CN = "CA" }, key = key })
+      local signed = assert(own:sign(request, { usage = "client" }))
+      for _, holder in ipairs { request, own.certificate, signed.certificate } do
         local public = holder:public_key()
         assert.is_false(public:is_private())
         assert.matches("BEGIN PUBLIC KEY", public:pem(), 1, true)
