@@ -82,6 +82,37 @@ local function cases_of(directory)
   }
 end
 
+-- A heap that chance made: two roots, three CAs below them, a leaf, each with or without a fault; some are sent, in any
+-- order, and some are accepted.
+local function heap_of(random)
+  local function one_of(...) return (select(random(select("#", ...)), ...)) end
+  local function options(subject)
+    local chance = random(20)
+    return {
+      subject = { CN = subject }, not_before = now + (chance == 1 and day or -9 * day),
+      not_after = now + (chance == 2 and -day or 9 * day), digest = random(15) == 1 and "SHA1" or nil,
+      extended_key_usage = one_of(false, false, { "client_auth" }, { "client_auth", "server_auth" }, { "server_auth" },
+        { "any" }),
+    }
+  end
+  local function ca(issuer, subject)
+    local all = options(subject)
+    all.basic_constraints = one_of(false, { ca = true }, { ca = true }, { ca = true, path_length = random(0, 1) })
+    all.key_usage = one_of(false, { "key_cert_sign" }, { "key_cert_sign", "crl_sign" }, { "digital_signature" })
+    return wrong.make(issuer, all)
+  end
+  local heap = { ca(nil, one_of("A", "B")), ca(nil, one_of("A", "B")) }
+  for i = 3, 5 do heap[i] = ca(heap[random(i - 1)], one_of("C", "D", "E")) end
+  local all = options "worker"
+  all.key_usage = one_of(false, { "digital_signature" }, { "key_encipherment" })
+  local sent, accepted = { wrong.make(heap[random(5)], all) }, {}
+  for _, one in ipairs(heap) do
+    if random(3) > 1 then table.insert(sent, random(2, #sent + 1), one) end
+    if random(2) == 1 then accepted[#accepted + 1] = one end
+  end
+  return { "a heap", sent, #accepted > 0 and accepted or { heap[1] } }
+end
+
 local function certificates_of(list)
   local certificates, text = {}, ""
   for i, one in ipairs(list) do
@@ -180,23 +211,28 @@ describe("the judgement of a chain against the accepted CAs", function()
   end)
   lazy_teardown(function() directory:remove() end)
 
-  it("is the openssl command's where it stands for OpenSSL", function()
+  -- How many openssl accepts.
+  local function compare_with_openssl(list)
     local accepted = 0
-    for _, case in ipairs(cases) do
+    for _, case in ipairs(list) do
       local certificates, text = certificates_of(case[2])
       local roots, roots_text = certificates_of(case[3])
       local expected, said = openssl_accepts(directory, roots_text, text, certificates[1]:pem())
       assert_same(case, "openssl", expected, verifiers.judge(certificates, roots, os.time()).openssl, said)
       accepted = accepted + (expected and 1 or 0)
     end
+    return accepted
+  end
+
+  it("is the openssl command's where it stands for OpenSSL", function()
+    local accepted = compare_with_openssl(cases)
     assert.is_true(accepted > 8 and #cases - accepted > 15, tostring(accepted))
   end)
 
-  it("is Go's where it stands for Go", function()
-    local program, reason = go.build(directory, go_source)
-    if not program then return pending(reason) end
+  -- How many Go accepts.
+  local function compare_with_go(program, list)
     local input = {}
-    for i, case in ipairs(cases) do
+    for i, case in ipairs(list) do
       local _, text = certificates_of(case[2])
       local _, roots_text = certificates_of(case[3])
       input[i] = roots_text .. "------\n" .. text .. "======\n"
@@ -204,11 +240,18 @@ describe("the judgement of a chain against the accepted CAs", function()
     local i, accepted = 0, 0
     for said in program(table.concat(input)):gmatch "[^\n]+" do
       i = i + 1
-      local certificates, roots = certificates_of(cases[i][2]), certificates_of(cases[i][3])
-      assert_same(cases[i], "Go", said == "accepted", verifiers.judge(certificates, roots, os.time()).go, said)
+      local certificates, roots = certificates_of(list[i][2]), certificates_of(list[i][3])
+      assert_same(list[i], "Go", said == "accepted", verifiers.judge(certificates, roots, os.time()).go, said)
       accepted = accepted + (said == "accepted" and 1 or 0)
     end
-    assert.equal(#cases, i)
+    assert.equal(#list, i)
+    return accepted
+  end
+
+  it("is Go's where it stands for Go", function()
+    local program, reason = go.build(directory, go_source)
+    if not program then return pending(reason) end
+    local accepted = compare_with_go(program, cases)
     assert.is_true(accepted > 10 and #cases - accepted > 15, tostring(accepted))
   end)
 
@@ -244,21 +287,48 @@ describe("the judgement of a chain against the accepted CAs", function()
     end
   end)
 
-  it("is rustls' where it stands for rustls #stacks", function()
-    local handle = assert(io.popen "tools/counterparts path stacks 2>&1")
-    local built = handle:read "l"
-    if not handle:close() then return pending(built) end
+  -- How many rustls accepts.
+  local function compare_with_rustls(built, list)
     local accepted = 0
-    for _, case in ipairs(cases) do
+    for _, case in ipairs(list) do
       local certificates, text = certificates_of(case[2])
       local roots, roots_text = certificates_of(case[3])
-      handle = assert(io.popen(("'%s/rustls-server' verify '%s' '%s' %d 2>&1"):format(built,
+      local handle = assert(io.popen(("'%s/rustls-server' verify '%s' '%s' %d 2>&1"):format(built,
         directory:file(nil, roots_text), directory:file(nil, text), os.time())))
       local said = handle:read "l"
       assert(handle:close(), said)
       assert_same(case, "rustls", said == "accepted", verifiers.judge(certificates, roots, os.time()).rustls, said)
       accepted = accepted + (said == "accepted" and 1 or 0)
     end
+    return accepted
+  end
+
+  local function built_stacks()
+    local handle = assert(io.popen "tools/counterparts path stacks 2>&1")
+    local built = handle:read "l"
+    return handle:close() and built, built
+  end
+
+  it("is rustls' where it stands for rustls #stacks", function()
+    local built, reason = built_stacks()
+    if not built then return pending(reason) end
+    local accepted = compare_with_rustls(built, cases)
     assert.is_true(accepted > 8 and #cases - accepted > 15, tostring(accepted))
+  end)
+
+  it("is that of all three of heaps that chance made #stacks", function()
+    local built, reason = built_stacks()
+    local program = built and go.build(directory, go_source)
+    if not program then return pending(reason) end
+    local seed = tonumber(os.getenv "TCPKI_SEED" or "") or 20260101
+    math.randomseed(seed)
+    local list = {}
+    for i = 1, 150 do
+      list[i] = heap_of(math.random)
+      list[i][1] = ("heap %d of TCPKI_SEED=%d"):format(i, seed)
+    end
+    local accepted = { compare_with_go(program, list), compare_with_openssl(list), compare_with_rustls(built, list) }
+    -- Most heaps have a fault; some must have none.
+    assert.is_true(accepted[1] + accepted[2] + accepted[3] > 10, table.concat(accepted, ", "))
   end)
 end)
