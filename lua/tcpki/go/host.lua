@@ -15,17 +15,20 @@ local function address(text)
       end
     end
     return text
-  elseif not text:find ":" or text:find "[^%x:.]" then
+  elseif not text:find ":" or text:find "[^%x:.]" or text:find ":::" or text:find "^:[^:]" or text:find "[^:]:$" then
     return nil
   end
   local head, tail = text:match "^(.-)::(.*)$"
+  if tail and tail:find "::" then
+    return nil
+  end
   local groups = {}
   local function add(part)
     for group in part:gmatch "[^:]+" do
       local v4 = { group:match "^(%d+)%.(%d+)%.(%d+)%.(%d+)$" }
       if v4[1] then
-        groups[#groups + 1] = v4[1] << 8 | v4[2]
-        groups[#groups + 1] = v4[3] << 8 | v4[4]
+        groups[#groups + 1] = v4[1] * 256 + v4[2]
+        groups[#groups + 1] = v4[3] * 256 + v4[4]
       else
         groups[#groups + 1] = tonumber(group, 16) or -1
       end
@@ -110,7 +113,9 @@ return function(certificate, name)
     if alternative.type == "dns" then
       names[#names + 1] = alternative.value
     elseif alternative.type == "ip" then
-      addresses[#addresses + 1] = alternative.value
+      -- As Go prints it: IPv4 in IPv6 is IPv4.
+      local short = address(alternative.value)
+      addresses[#addresses + 1] = short and short:find "%." and short or alternative.value
     end
   end
   local wanted = address(name:match "^%[(.+)%]$" or name)
@@ -128,11 +133,12 @@ return function(certificate, name)
     return false, ("x509: cannot validate certificate for %s because it doesn't contain any IP SANs"):format(shown)
   end
   local list = wanted and addresses or names
+  local joined = table.concat(list, ", ")
   if #list >= LISTED then
     return false, ("x509: certificate is valid for %d %s, but none matched %s"):format(#list,
       wanted and "IP SANs" or "names", shown)
-  elseif #list == 0 then
+  elseif joined == "" then
     return false, "x509: certificate is not valid for any names, but wanted to match " .. shown
   end
-  return false, ("x509: certificate is valid for %s, not %s"):format(table.concat(list, ", "), shown)
+  return false, ("x509: certificate is valid for %s, not %s"):format(joined, shown)
 end
