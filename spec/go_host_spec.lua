@@ -5,7 +5,7 @@ local NOT = "x509: certificate is valid for %s, not %s"
 local NO_ADDRESS = "x509: cannot validate certificate for %s because it doesn't contain any IP SANs"
 local NONE = "x509: certificate is not valid for any names, but wanted to match %s"
 
--- Each row was given to Certificate.VerifyHostname of Go 1.26: the names, the addresses, what is asked for, what Go says.
+-- Each row was given to Certificate.VerifyHostname of Go 1.26: names, addresses, what is asked for, what Go says.
 local rows = {
   { { "a.example" }, {}, "a.example" },
   { { "A.Example" }, {}, "a.eXample" },
@@ -13,7 +13,7 @@ local rows = {
   { { "*.example" }, {}, "a.example" },
   { { "*.example" }, {}, "b.a.example", NOT:format("*.example", "b.a.example") },
   { { "*.example" }, {}, "example", NOT:format("*.example", "example") },
-  { { "*.example" }, {}, "*.example", NOT:format("*.example", "*.example") },
+  { { "*.example" }, {}, "*.example" },
   { { "a.*" }, {}, "a.b", NOT:format("a.*", "a.b") },
   { { "a*.example" }, {}, "ab.example", NOT:format("a*.example", "ab.example") },
   { { "a_b.c" }, {}, "a_b.c" },
