@@ -73,16 +73,35 @@ static bool exchange_in_steps(const char *first, const char *second, pki_fault *
     return done;
 }
 
+/*
+** So that what was exchanged stays so after a loss of power. It is done by now, whatever comes of
+** this.
+*/
+static void sync_parent(const char *path) {
+    pki_fault ignored;
+    pki_place where;
+    pki_begin(&ignored);
+    if (pki_place_open(&where, path, &ignored)) {
+        (void)fsync(where.directory);
+    }
+    pki_place_close(&where);
+}
+
 bool pki_directory_exchange(const char *first, const char *second, pki_fault *fault) {
 #ifdef RENAME_EXCHANGE
     if (renameat2(AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE) == 0) {
+        sync_parent(first);
         return true;
     }
     if (errno != EINVAL && errno != ENOSYS) {
         return pki_place_fail_errno(fault, errno, first, "exchange it");
     }
 #endif
-    return exchange_in_steps(first, second, fault);
+    if (!exchange_in_steps(first, second, fault)) {
+        return false;
+    }
+    sync_parent(first);
+    return true;
 }
 
 bool pki_directory_adopt(const char *path, const char *like, pki_fault *fault) {
