@@ -12,7 +12,7 @@
 /* A frontend's answers are a few kilobytes; more is somebody who wishes us ill. */
 enum { LARGEST_ANSWER = 1 << 20 };
 
-/* gRPC core sizes its reads by what comes, up to 4 MB each, and keeps many of them. */
+/* gRPC core sizes its reads by what comes, up to 4 MB each. */
 enum { MOST_MEMORY = 16 << 20 };
 
 /* How much longer than all its waits a connection may live: each of them ends by itself. */

@@ -2,13 +2,23 @@
 
 #include <dirent.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <time.h>
+
+#if defined(__linux__) && defined(__has_include)
+#if __has_include(<linux/tcp.h>)
+#include <linux/tcp.h> /* netinet/tcp.h's tcp_info ends before tcpi_bytes_received */
+#define COUNTS_BYTES
+#endif
+#endif
+#ifndef COUNTS_BYTES
+#include <netinet/tcp.h>
+#endif
 
 #include "clock.h"
 
@@ -19,32 +29,53 @@ int guard_mark(int milliseconds) {
 
 #ifdef TCP_USER_TIMEOUT
 
-/* A connection that is still there after it was cut may have been made since. */
-static const double AGAIN_SECONDS = 0.25;
+/* How often the connections are looked at; nobody looks at one that is younger. */
+static const double TICK_SECONDS = 0.1;
+/* A frontend sends kilobytes, and an answer that we take is a megabyte at most. */
+enum { MOST_RECEIVED = 8 << 20 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed;
 static guarded *head;
 static bool started;
-static double next_moment; /* that the thread waits for */
+static bool idle; /* nobody is watched, and the thread waits to be told */
 
-static void cut_if_marked(int descriptor, int mark) {
-    unsigned timeout = 0;
-    socklen_t size = sizeof timeout;
-    if (getsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &size) == 0 &&
-        timeout == (unsigned)mark) {
-        (void)shutdown(descriptor, SHUT_RDWR);
+#ifdef COUNTS_BYTES
+static bool has_flooded(int descriptor) {
+    struct tcp_info told;
+    socklen_t size = sizeof told;
+    memset(&told, 0, sizeof told);
+    return getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, &told, &size) == 0 &&
+           told.tcpi_bytes_received > MOST_RECEIVED;
+}
+#else
+static bool has_flooded(int descriptor) {
+    (void)descriptor;
+    return false;
+}
+#endif
+
+static void look_at(int descriptor, double now) {
+    int mark = 0;
+    socklen_t size = sizeof mark;
+    if (getsockopt(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT, &mark, &size) != 0) {
+        return;
+    }
+    for (const guarded *watched = head; watched != NULL; watched = watched->next) {
+        if (watched->mark == mark && (watched->moment <= now || has_flooded(descriptor))) {
+            (void)shutdown(descriptor, SHUT_RDWR);
+        }
     }
 }
 
-static void cut(int mark) {
+static void look_at_all(double now) {
     DIR *directory = opendir("/proc/self/fd");
     const struct dirent *entry;
     while (directory != NULL && (entry = readdir(directory)) != NULL) {
         char *end = NULL;
         long descriptor = strtol(entry->d_name, &end, 10);
         if (end != entry->d_name && *end == '\0') {
-            cut_if_marked((int)descriptor, mark);
+            look_at((int)descriptor, now);
         }
     }
     if (directory != NULL) {
@@ -52,14 +83,18 @@ static void cut(int mark) {
     }
 }
 
-/* Until somebody comes whose moment is earlier, or the next moment. */
-static void wait_for_next(void) {
-    if (next_moment > 1e12) {
-        (void)pthread_cond_wait(&changed, &lock);
-        return;
+static bool has_old(double now) {
+    const guarded *watched = head;
+    while (watched != NULL && watched->since > now - TICK_SECONDS) {
+        watched = watched->next;
     }
-    struct timespec until = {.tv_sec = (time_t)next_moment};
-    until.tv_nsec = (long)((next_moment - (double)until.tv_sec) * 1e9);
+    return watched != NULL;
+}
+
+static void wait_for_tick(void) {
+    double moment = clock_now() + TICK_SECONDS;
+    struct timespec until = {.tv_sec = (time_t)moment};
+    until.tv_nsec = (long)((moment - (double)until.tv_sec) * 1e9);
     (void)pthread_cond_timedwait(&changed, &lock, &until);
 }
 
@@ -67,16 +102,16 @@ static void *watch(void *argument) {
     (void)argument;
     (void)pthread_mutex_lock(&lock);
     for (;;) {
-        double now = clock_now();
-        next_moment = 1e300;
-        for (guarded *watched = head; watched != NULL; watched = watched->next) {
-            if (watched->moment <= now) {
-                cut(watched->mark);
-                watched->moment = now + AGAIN_SECONDS;
-            }
-            next_moment = watched->moment < next_moment ? watched->moment : next_moment;
+        idle = head == NULL;
+        if (idle) {
+            (void)pthread_cond_wait(&changed, &lock);
+        } else {
+            wait_for_tick();
         }
-        wait_for_next();
+        double now = clock_now();
+        if (has_old(now)) {
+            look_at_all(now);
+        }
     }
     return NULL;
 }
@@ -106,7 +141,8 @@ bool guard_enter(guarded *watched) {
     if (entered) {
         watched->next = head;
         head = watched;
-        if (watched->moment < next_moment) {
+        watched->since = clock_now();
+        if (idle) {
             (void)pthread_cond_signal(&changed);
         }
     }
