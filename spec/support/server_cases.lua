@@ -77,9 +77,15 @@ function cases.write(directory)
   certificate("damaged-first.pem", damaged, server.certificate)
   certificate("damaged-last.pem", server.certificate, damaged)
   directory:file("garbage.pem", "hello\n")
+  -- The parameters of the curve before the key, as `openssl ecparam -genkey` writes them.
+  directory:file("parameters.key", openssl.run "ecparam -name prime256v1"
+    .. openssl.run("ec -in " .. directory:path "internode.key"))
+  leaf(directory, server, "rsa", "peer", { "internode" }, { key = { type = "rsa", bits = 2048 } })
+  directory:file("traditional.key", openssl.run("rsa -traditional -in " .. directory:path "rsa.key"))
   openssl.run(("pkcs8 -topk8 -passout pass:secret -in %s -out %s"):format(directory:path "internode.key",
     directory:path "encrypted.key"))
-  os.execute(("cd '%s' && mkdir folder && cp internode.key open.key && chmod 644 open.key"):format(directory.root))
+  os.execute(("cd '%s' && mkdir folder && chmod 600 *.key && cp internode.key open.key && chmod 644 open.key")
+    :format(directory.root))
 end
 
 local GOOD = {
@@ -164,6 +170,9 @@ node("a damaged certificate", "certFile: damaged.pem, keyFile: internode.key, " 
 node("another key", "certFile: internode.pem, keyFile: frontend.key, " .. LET_IN, { "key_mismatch" })
 node("an encrypted key", "certFile: internode.pem, keyFile: encrypted.key, " .. LET_IN, { "key_encrypted" })
 node("a damaged key", "certFile: internode.pem, keyFile: damaged.key, " .. LET_IN, { "key_unreadable" })
+node("a key of another kind", "certFile: internode.pem, keyFile: rsa.key, " .. LET_IN, { "key_mismatch" })
+node("a request for a certificate", "certFile: old.csr, keyFile: old.key, " .. LET_IN, { "certificate_not_pem" })
+node("a request for a key", "certFile: internode.pem, keyFile: old.csr, " .. LET_IN, { "key_not_pem" })
 node("certificate and key switched", "certFile: internode.key, keyFile: internode.pem, " .. LET_IN, { "switched" })
 node("a certificate for a key", "certFile: internode.pem, keyFile: internode.pem, " .. LET_IN, { "switched" })
 node("a key without a certificate", "keyFile: internode.key, " .. LET_IN, { "certificate_missing" })
@@ -242,6 +251,9 @@ node("a damaged CA last", OWN .. "requireClientAuth: true, clientCaFiles: [damag
   { lives = true })
 node("a CA that has ended", OWN .. "requireClientAuth: true, clientCaFiles: [server-ca.pem, old-ca.pem]",
   { "authority_expired" }, { lives = true })
+node("a key behind its parameters", "certFile: internode.pem, keyFile: parameters.key, " .. LET_IN, {},
+  { lives = true })
+node("a traditional key", "certFile: rsa.pem, keyFile: traditional.key, " .. LET_IN, {}, { lives = true })
 node("a readable key", "certFile: internode.pem, keyFile: open.key, " .. LET_IN, { "key_readable" }, { lives = true })
 node("a leaf that outlives its CA", "certFile: outlives.pem, keyFile: outlives.key, " .. LET_IN, { "outlives_issuer" },
   { lives = true })
