@@ -27,9 +27,16 @@ local NAMES = {
 local SOURCES = "RFC3279,RFC5280,RFC5480,RFC5891,RFC6962,RFC8813"
 
 -- What stays, by certificate or CRL, and why.
+-- It wants a dot in a host name; localhost, and the names that the published samples give their nodes, have none
+-- (RFC 1034, section 3.5, asks for none).
+local ONE_LABEL = { "ERROR pkix.invalid_domain_name_syntax" }
 local KEPT = {
   zlint = {},
   pkilint = {
+    ["cluster 5 CN=internode"] = ONE_LABEL,
+    ["cluster 8 CN=temporal.acme.example"] = ONE_LABEL, -- and localhost
+    ["tls_simple 2 C=US, ST=WA, O=Test Client\\, Inc., CN=localhost"] = ONE_LABEL,
+    ["tls_simple 3 C=US, ST=WA, O=Test Cluster\\, Inc., CN=tls-sample"] = ONE_LABEL,
     -- Its check of URIs is one of web addresses: it knows http, ftp, ssh and a few more schemes. RFC 3986 and SPIFFE do
     -- not end there.
     ["identity of SPIFFE"] = { "ERROR pkix.invalid_uri_syntax" },
@@ -95,6 +102,12 @@ describe("what we issue #producers", function()
       subject = { O = "Acme", CN = title "request" }, key = key, subject_alt_names = NAMES,
     })
     keep(title "signed", assert(below:sign(request, { days = 30 })).chain, below, "client")
+    local configuration = openssl.configuration(directory, ("req_extensions = asked\n[dn]\nCN = %s\n[asked]\n"
+      .. "keyUsage = digitalSignature%s\nextendedKeyUsage = serverAuth,clientAuth\nsubjectAltName = DNS:a.example\n")
+      :format(title "requested", options.type == "rsa" and ",keyEncipherment" or ""))
+    local asked = assert(tcpki.csr.parse(openssl.run(("req -new -key %s -config %s"):format(
+      directory:file(nil, key:pem()), configuration))))
+    keep(title "requested", assert(below:sign(asked, { usage = "requested" })).chain, below, "client")
     keep_list(title "no revocation", ca)
     for serial, reason in ipairs { "unspecified", "key_compromise", "superseded" } do
       local leaf = assert(below:issue { usage = "client", common_name = "gone " .. serial, key = key })
@@ -154,11 +167,59 @@ describe("what we issue #producers", function()
     end
   end
 
+  -- Every certificate of a tree of files, under the issuer that stands there too.
+  local function keep_tree(name, path)
+    local heap, seen = {}, {}
+    local listing = assert(io.popen(("find %s -type f"):format(path)))
+    for file_path in listing:lines() do
+      for block in temporary.content(file_path):gmatch "%-%-%-%-%-BEGIN CERTIFICATE%-.-END CERTIFICATE%-%-%-%-%-\n" do
+        local certificate = assert(tcpki.certificate.parse(block))
+        if not seen[certificate:fingerprint()] then
+          seen[certificate:fingerprint()] = true
+          heap[#heap + 1] = certificate
+        end
+      end
+    end
+    listing:close()
+    assert(#heap >= 2, name)
+    table.sort(heap, function(a, b) return tostring(a:subject()) < tostring(b:subject()) end)
+    for i, certificate in ipairs(heap) do
+      local whole = assert(tcpki.chain.new(heap, { leaf = certificate }))
+      local usages = certificate:extended_key_usage() or {}
+      keep(("%s %d %s"):format(name, i, certificate:subject()), whole, { certificate = whole[2] or whole[1],
+        chain = whole }, usages[1] == "client_auth" and "client" or usages[1] == "server_auth" and "server" or "any")
+    end
+  end
+
+  -- What the other rooms put into their directories.
+  local function issue_for_directories()
+    local cluster = assert(tcpki.server.cluster {
+      hosts = { "temporal.acme.example", { name = "a.acme.example", clients = { "payments" } } }, clients = { "web" },
+    })
+    assert(cluster:write(directory:path "cluster"))
+    keep_tree("cluster", directory:path "cluster")
+    for _, layout in ipairs { "tls_simple", "tls_full" } do
+      assert(tcpki.server.layouts[layout](directory:path(layout)))
+      keep_tree(layout, directory:path(layout))
+    end
+    local depot = assert(tcpki.certstrap.init(directory:path "depot", { common_name = "Acme Depot" }))
+    assert(depot:request_cert { common_name = "payments", domain = "payments.acme.example" })
+    assert(depot:sign("payments", { ca = "Acme Depot" }))
+    assert(depot:request_cert { common_name = "web", domain = "web.acme.example", curve = "P-256" })
+    assert(depot:sign("web", { ca = "Acme Depot" }))
+    keep_tree("depot", directory:path "depot")
+    local istio = assert(tcpki.istio.root { organization = "Acme", key = { type = "ec" } })
+    assert(istio:write(directory:path "istio"))
+    assert(assert(tcpki.istio.cluster(istio, "west")):write(directory:path "istio/west"))
+    keep_tree("istio", directory:path "istio")
+  end
+
   setup(function()
     directory = temporary.directory()
     for _, options in ipairs(KEYS) do issue_all(options) end
     issue_more()
     issue_for_cloud()
+    issue_for_directories()
   end)
 
   teardown(function()
