@@ -247,6 +247,8 @@ row("the CAs of the system for clients", "$I    frontend:\n      server: { certF
   { "client_ca_missing" }, { lives = true })
 node("several CAs in a file", OWN .. "requireClientAuth: true, clientCaFiles: [both-ca.pem]", { "several_in_file" },
   { lives = true })
+row("several roots in a file", ("    internode: { server: { %s }, client: { serverName: internode, rootCaFiles: "
+  .. "[both-ca.pem] } }\n$F$R"):format(BOTH), {}, { lives = true })
 node("a damaged CA last", OWN .. "requireClientAuth: true, clientCaFiles: [damaged-last.pem]", { "passed_over" },
   { lives = true })
 node("a CA that has ended", OWN .. "requireClientAuth: true, clientCaFiles: [server-ca.pem, old-ca.pem]",

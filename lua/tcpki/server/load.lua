@@ -109,7 +109,7 @@ function load.pair(state, place, section)
 end
 
 -- One file or text of CAs, into a pool; whether the server takes it.
-local function add_authorities(state, pool, source)
+local function add_authorities(state, pool, source, word)
   local views, skipped = go.pool(source.text)
   local at = { place = source.where, path = source.path, file = source.name }
   if #views == 0 then
@@ -131,7 +131,8 @@ local function add_authorities(state, pool, source)
     view.place, view.path, view.several = source.where, source.path, #views > 1
     pool[#pool + 1] = view
   end
-  if #views > 1 then
+  -- Roots are read once, at the first dial: how many a file has makes no difference.
+  if #views > 1 and word == "client" then
     at.count = #views
     state.several[#state.several + 1] = at
   end
@@ -157,7 +158,7 @@ function load.authorities(state, place, section, word)
   for i, item in ipairs(section[name]) do
     local source = read(state, ("%s.%s[%d]"):format(place, name, i), item, name == word .. "CaFiles",
       "failed to decode ca cert: ")
-    whole = source and add_authorities(state, pool, source) and whole or false
+    whole = source and add_authorities(state, pool, source, word) and whole or false
   end
   state.pools[key] = whole and pool
   state.pool_places[#state.pool_places + 1] = key
