@@ -120,8 +120,28 @@ describe("the rotation of a cluster", function()
       assert(chain:verify { roots = assert(tcpki.bundle.read(roots)), purpose = "server" })
       assert(chain:verify { roots = assert(tcpki.bundle.read(path .. "/certs/server-ca-1.pem")), purpose = "server" })
     end
-    -- And once more, with the next.
+    -- And again, with the next: nobody was restarted since.
+    for _ = 1, 2 do
+      assert(rotate { withdraw = true })
+      assert.is_nil(cluster_state.wrong(path, HOST))
+      local chain = assert(tcpki.chain.read(path .. "/certs/internode.pem"))
+      assert(chain:verify { roots = assert(tcpki.bundle.read(roots)), purpose = "server" })
+    end
+    assert.equal(4, #assert(tcpki.chain.read(path .. "/certs/internode.pem")))
+    for _ = 1, 3 do
+      assert(rotate { withdraw = true })
+    end
+    assert.equal(5, #assert(tcpki.chain.read(path .. "/certs/internode.pem")))
+    assert.is_nil(cluster_state.wrong_for_openssl(path, HOST))
+  end)
+
+  it("carries over who trusts the root above the old server CA", function()
+    local root = assert(tcpki.authority.new { common_name = "Root" })
+    path = assert(assert(server.cluster { hosts = { HOST }, clients = { "payments" },
+      server_authority = assert(root:subordinate { common_name = "Servers" }) }):write(directory:path "two"))
     assert(rotate { withdraw = true })
+    local chain = assert(tcpki.chain.read(path .. "/certs/internode.pem"))
+    assert(chain:verify { roots = { root.certificate }, purpose = "server" })
     assert.is_nil(cluster_state.wrong_for_openssl(path, HOST))
   end)
 

@@ -16,6 +16,8 @@ local tree = require "tcpki.server.rotation.tree"
 
 local at = layout.at
 local KEY_MODE = 384 -- 0600
+-- How many certificates are sent on behind that of the new CA: verifiers bound the length of a path, rustls at six.
+local CARRIED = 3
 
 -- ---- what is on the disk ----
 
@@ -115,6 +117,16 @@ local function cross_certificate(former, following)
   return made
 end
 
+-- What the old leaf sent behind itself: the way from its CA to those above, or to the CAs that came before. A node that
+-- has run through more than one rotation may know only these.
+local function behind(leaf)
+  local text = ""
+  for i = 2, math.min(#leaf.chain, 1 + CARRIED) do
+    text = text .. (leaf.chain[i]:not_after() > os.time() and leaf.chain[i]:pem() or "")
+  end
+  return text
+end
+
 -- The same certificate under the new CA, with a key of its own; name, names, usage and life stay. Both as texts.
 local function reissue(self, leaf)
   local former = leaf.certificate
@@ -145,7 +157,7 @@ local function reissue(self, leaf)
     if err then
       return nil, err
     end
-    chain = chain .. (cross and cross.certificate:pem() or "")
+    chain = chain .. (cross and cross.certificate:pem() .. behind(leaf) or "")
   end
   return { certificate = chain, key = made.key:pem() }
 end
