@@ -30,14 +30,7 @@ function readers.csr(path)
 end
 
 function readers.certificates(path)
-  local values = {}
-  for i, own in ipairs(party.blocks(path, "CERTIFICATE")) do
-    local message
-    values[i], message = hash(("certtool --certificate-info --infile %s --outder"):format(own))
-    os.remove(own)
-    if not values[i] then return nil, message end
-  end
-  return table.concat(values, ",")
+  return party.certificates(path, "certtool --certificate-info --infile %s --outder")
 end
 
 function readers.crl(path)

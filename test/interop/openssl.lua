@@ -20,14 +20,7 @@ function readers.csr(path)
 end
 
 function readers.certificates(path)
-  local values = {}
-  for i, own in ipairs(party.blocks(path, "CERTIFICATE")) do
-    local message
-    values[i], message = hash(("openssl x509 -in %s -outform DER"):format(own))
-    os.remove(own)
-    if not values[i] then return nil, message end
-  end
-  return table.concat(values, ",")
+  return party.certificates(path, "openssl x509 -in %s -outform DER")
 end
 
 function readers.crl(path)

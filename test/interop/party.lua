@@ -60,6 +60,18 @@ function party.blocks(path, label)
   return paths
 end
 
+-- The value of the kind `certificates`, by a command that writes the certificate of a PEM file as DER.
+function party.certificates(path, command)
+  local values = {}
+  for i, own in ipairs(party.blocks(path, "CERTIFICATE")) do
+    local message
+    values[i], message = party.hash(command:format(own))
+    os.remove(own)
+    if not values[i] then return nil, message end
+  end
+  return table.concat(values, ",")
+end
+
 -- Serial numbers out of a text, by a pattern with one capture; sorted, without leading zeros.
 function party.serials(text, pattern)
   local list = {}
