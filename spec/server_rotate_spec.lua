@@ -544,6 +544,65 @@ describe("the rotation of a cluster", function()
     expect.throws("option 'address', entry 1", server.rotate, { directory = path, address = { 1 } })
   end)
 
+  -- Calls the hook before every change that is made on the disk, of which each is one step of the system.
+  local function watch_changes(hook)
+    local undo = {}
+    for _, place in ipairs {
+      { tcpki.file, "write", "exchange", "make_directory", "adopt" }, { os, "rename", "remove" },
+    } do
+      for i = 2, #place do
+        local name, original = place[i], place[1][place[i]]
+        place[1][name] = function(subject, ...)
+          hook(name, subject)
+          return original(subject, ...)
+        end
+        undo[#undo + 1] = function() place[1][name] = original end
+      end
+    end
+    return function()
+      for _, one in ipairs(undo) do one() end
+    end
+  end
+
+  it("is consistent between any two changes on the disk", function()
+    local count, looked = 0, true
+    local undo = watch_changes(function(name, subject)
+      count = count + 1
+      if looked then
+        local err = cluster_state.wrong(path, HOST)
+        assert(not err, err)
+      end
+      -- What only fills or empties a directory that has no name yet, or no longer, changes nothing that is read.
+      looked = name == "exchange" or name == "rename" or not subject:find("/.tcpki-", 1, true)
+    end)
+    finally(undo)
+    assert(rotate { withdraw = true })
+    assert.is_true(count > 100)
+  end)
+
+  it("is carried on after an end between any two changes on the disk #server", function()
+    local place = 0
+    local done
+    repeat
+      local left = place
+      local undo = watch_changes(function()
+        left = left - 1
+        if left < 0 then error("killed", 0) end
+      end)
+      local ok, err = pcall(rotate, { withdraw = true })
+      undo()
+      assert.is_true(ok or err == "killed", tostring(err))
+      done = ok
+      assert.is_nil(cluster_state.wrong(path, HOST), place)
+      assert.is_true(assert(rotate { withdraw = true }).done)
+      assert.is_nil(cluster_state.wrong(path, HOST), place)
+      assert.same({ "authority", "certs", "clients", "config" }, directory:names "temporal")
+      assert.same({ "orders", "payments" }, directory:names "temporal/clients")
+      place = place + 1
+    until done
+    assert.is_true(place > 100)
+  end)
+
   -- Kills runs at any moment; each is followed by one that ends what was begun.
   local function kill(times)
     local code = ([[
