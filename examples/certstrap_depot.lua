@@ -35,7 +35,8 @@ if not depot then
   end
   -- certstrap init --common-name "Acme CA" --curve P-256 --expires "5 years"
   depot = must(certstrap.init(directory, with { common_name = "Acme CA", curve = "P-256", expires = "5 years" }))
-  -- certstrap request-cert --common-name payments --domain payments.acme.example; certstrap sign payments --CA "Acme CA"
+  -- certstrap request-cert --common-name payments --domain payments.acme.example
+  -- certstrap sign payments --CA "Acme CA"
   for name, expires in pairs { payments = "1 year", billing = "20 days", ["a stolen one"] = "1 year" } do
     must(depot:request_cert { common_name = name, curve = "P-256", domain = name:gsub(" ", "-") .. ".acme.example" })
     must(depot:sign(name, with { expires = expires }))
