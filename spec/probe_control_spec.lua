@@ -132,20 +132,16 @@ describe("a control", function()
 
   it("leaves nothing running that nobody waits for any more", function()
     local core = require "tcpki.probe.core"
-    local function still_open()
-      local boxes = core.live()
-      return type(boxes) == "table" and boxes.total or boxes
-    end
     collectgarbage()
     collectgarbage()
     collectgarbage "stop"
-    local before = still_open()
+    local before = core.live()
     for _, leaf in ipairs { pki.expired, pki.good } do
       for _, roots in ipairs { pki.server_ca, pki.other_ca } do
         verify(strict:address(), leaf, { server_ca = roots.certificate })
       end
     end
-    local after = still_open()
+    local after = core.live()
     collectgarbage "restart"
     assert.equal(before, after)
   end)

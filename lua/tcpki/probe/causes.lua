@@ -6,7 +6,7 @@
 -- The rows stand in `tcpki/probe/causes/`, a file for each stretch of the ladder; docs/causes.md shows them all.
 -- @module tcpki.probe.causes
 
-local words = require "tcpki.probe.words"
+local fill = require("tcpki.probe.words").fill
 
 local rows = {}
 for _, stretch in ipairs { "input", "network", "tls", "settings", "rpc" } do
@@ -15,13 +15,6 @@ end
 
 local causes = { rows = rows }
 for _, row in ipairs(rows) do causes[row.word] = row end
-
-local function fill(text, fields)
-  return (text:gsub("{([%w_]+)}", function(name)
-    local value = fields[name]
-    return value ~= nil and words.printable(tostring(value)) or "?"
-  end))
-end
 
 --- The message and the hint of a cause.
 -- @tparam string word

@@ -234,8 +234,7 @@ local rules = {
 
 --- Judges the certificate that a probe sends.
 -- @tparam table given `certificates` (the leaf first); where known `trace`, `accepted` (the CAs that the server trusts
--- for clients), `groups` (other certificates at hand, as for `tcpki.probe.path`), `file` (the path), `verdicts` (of
--- `tcpki.probe.verifiers`, where it has been asked already)
+-- for clients), `groups` (other certificates at hand, as for `tcpki.probe.path`), `file` (the path)
 -- @tparam integer at seconds since the epoch
 -- @treturn table array of findings, the likeliest first, with `way` (of `tcpki.probe.path`), `gap` (what is missing in
 -- the file, as a part of a sentence) and, where there are accepted CAs, `verdicts`
@@ -246,7 +245,7 @@ function findings.judge(given, at)
   local judged = {
     certificates = given.certificates, leaf = leaf, trace = given.trace, accepted = given.accepted, at = at,
     way = path.of(given.certificates, given.groups or {}),
-    verdicts = given.verdicts or given.accepted and verifiers.judge(given.certificates, given.accepted, at),
+    verdicts = given.accepted and verifiers.judge(given.certificates, given.accepted, at),
   }
   local has = {}
   for _, rule in ipairs(rules) do

@@ -11,7 +11,6 @@ end
 
 local kinds = {
   pem = { is_pem, "PEM text or an object with :pem()" },
-  text = { function(value) return type(value) == "string" end, "a string" },
   path = {
     function(value) return type(value) == "string" and value ~= "" and not value:find "\0" end,
     "a path",
@@ -23,11 +22,6 @@ local kinds = {
   seconds = {
     function(value) return type(value) == "number" and value > 0 and value <= 86400 end,
     "a number of seconds above 0, a day at most",
-  },
-  boolean = { function(value) return type(value) == "boolean" end, "a boolean" },
-  passphrase = {
-    function(value) return type(value) == "string" or type(value) == "function" end,
-    "a string or a function",
   },
   service = {
     function(value)

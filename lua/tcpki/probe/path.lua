@@ -7,7 +7,10 @@ local chain = require "tcpki.chain"
 
 local path = {}
 
-local function is_self_issued(certificate)
+--- Whether a certificate names itself as its issuer.
+-- @tparam certificate certificate
+-- @treturn boolean
+function path.is_self_issued(certificate)
   return certificate:subject_der() == certificate:issuer_der()
 end
 
@@ -33,7 +36,7 @@ end
 -- Goes on from the last certificate of a path with those that are at hand.
 local function climb(top, groups)
   local beyond, certificate = {}, top
-  while not is_self_issued(certificate) and #beyond < 8 do
+  while not path.is_self_issued(certificate) and #beyond < 8 do
     local issuer, where = find_issuer(certificate, groups)
     if not issuer then break end
     beyond[#beyond + 1] = { certificate = issuer, where = where }
@@ -49,11 +52,11 @@ local function look_beyond(made)
   local first, last = beyond[1], beyond[#beyond]
   if made.is_whole then
     made.root = made.top
-  elseif last and is_self_issued(last.certificate) then
+  elseif last and path.is_self_issued(last.certificate) then
     made.root = last.certificate
   end
   if first then
-    made.is_root_below = is_self_issued(first.certificate)
+    made.is_root_below = path.is_self_issued(first.certificate)
   elseif not made.is_whole and path.names_own_issuer(made.top) then
     made.is_root_below = true
   end
@@ -79,8 +82,8 @@ end
 
 --- Follows the certificates of a file, and beyond.
 -- @tparam {certificate,…} certificates of the file, in its order, the leaf first
--- @tparam {table,…} groups what is at hand beside them: `name` and `certificates` of each, an array or a function that
--- gives one
+-- @tparam {table,…} groups what is at hand beside them: `name` and `certificates` of each, an array or a function
+-- that gives one
 -- @treturn table `chain` (of the leaf, as the file allows), `top` (its last certificate), `is_whole` (whether that one
 -- is self-signed), `missing` (the name of the issuer that is not in the file), `beyond` (an array of
 -- `{ certificate =, where = }`: the issuers above `top` that are at hand), `root` (the self-signed end, where it is
@@ -89,7 +92,7 @@ end
 function path.of(certificates, groups)
   local built = path.chain(certificates)
   local top = built[#built]
-  local made = { chain = built, top = top, is_whole = is_self_issued(top), groups = groups }
+  local made = { chain = built, top = top, is_whole = path.is_self_issued(top), groups = groups }
   made.missing = not made.is_whole and tostring(top:issuer()) or nil
   return setmetatable(made, metatable)
 end

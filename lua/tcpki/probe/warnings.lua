@@ -5,7 +5,8 @@
 
 local date = require "tcpki.date"
 local later = require "tcpki.probe.later"
-local printable = require("tcpki.probe.words").printable
+local fill = require("tcpki.probe.words").fill
+local path = require "tcpki.probe.path"
 local roots = require "tcpki.probe.roots"
 local span = require("tcpki.probe.report").span
 
@@ -32,15 +33,12 @@ local function ending(certificate, now)
     left = left > 0 and "in " .. span(left) or "now", left_seconds = left }
 end
 
-local function is_root(certificate)
-  return certificate:subject_der() == certificate:issuer_der()
-end
-
 -- The first of the certificates from a place on that ends soon. A root that is sent counts for nothing.
 local function ends_soon(certificates, first, last, now)
   for i = first, math.min(last, #certificates) do
     local certificate = certificates[i]
-    if not (i > 1 and is_root(certificate)) and expires_soon(certificate, now) then return ending(certificate, now) end
+    local counts = i == 1 or not path.is_self_issued(certificate)
+    if counts and expires_soon(certificate, now) then return ending(certificate, now) end
   end
 end
 
@@ -96,7 +94,7 @@ end
 
 local function server_sends_root(seen)
   for i = 2, #seen.peer do
-    if is_root(seen.peer[i]) then return { subject = tostring(seen.peer[i]:subject()) } end
+    if path.is_self_issued(seen.peer[i]) then return { subject = tostring(seen.peer[i]:subject()) } end
   end
 end
 
@@ -110,7 +108,7 @@ end
 local function roots_are_intermediates(seen)
   if #seen.roots == 0 then return nil end
   for _, root in ipairs(seen.roots) do
-    if is_root(root) then return nil end
+    if path.is_self_issued(root) then return nil end
   end
   return { subject = tostring(seen.roots[1]:subject()) }
 end
@@ -141,6 +139,12 @@ local function addresses_differ(seen)
 end
 
 -- ---- the rows ----
+
+local addresses_row = {
+  word = "addresses_differ", find = addresses_differ,
+  message = "Not every address of the name is like the others: {which}.",
+  hint = "Look at these backends: a balancer sends a share of the workers to them.",
+}
 
 warnings.rows = {
   { word = "client_expires_soon", find = client_expires_soon,
@@ -215,14 +219,8 @@ warnings.rows = {
   { word = "not_asked", find = not_asked,
     message = "The server never asked for the certificate: that it answered proves nothing about it.",
     hint = "Have the server require client certificates, and prove it with control = true." },
-  { word = "addresses_differ", find = addresses_differ,
-    message = "Not every address of the name is like the others: {which}.",
-    hint = "Look at these backends: a balancer sends a share of the workers to them." },
+  addresses_row,
 }
-
-local function fill(text, fields)
-  return (text:gsub("{([%w_]+)}", function(name) return printable(tostring(fields[name])) end))
-end
 
 local function add(list, row, seen)
   local fields = row.find(seen)
@@ -246,11 +244,10 @@ end
 -- @tparam table result with `addresses` and `warnings`
 -- @treturn table result
 function warnings.add_addresses(result)
-  local row = warnings.rows[#warnings.rows]
   local before = result.warnings or {}
   result.warnings = later.list(function()
     local list = table.move(before, 1, #before, 1, {})
-    add(list, row, { addresses = result.addresses })
+    add(list, addresses_row, { addresses = result.addresses })
     return list
   end)
   return result

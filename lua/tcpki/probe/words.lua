@@ -56,4 +56,15 @@ function words.printable(text)
   return utf8.len(text) and text or (text:gsub("[\x80-\xFF]", hex))
 end
 
+--- A sentence with its {fields} filled, each printable; `?` for one that is not known.
+-- @tparam string sentence
+-- @tparam table fields
+-- @treturn string
+function words.fill(sentence, fields)
+  return (sentence:gsub("{([%w_]+)}", function(name)
+    local value = fields[name]
+    return value ~= nil and words.printable(tostring(value)) or "?"
+  end))
+end
+
 return words

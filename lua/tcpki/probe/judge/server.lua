@@ -4,6 +4,7 @@
 
 local path = require "tcpki.probe.path"
 local roots = require "tcpki.probe.roots"
+local span = require("tcpki.probe.report").span
 
 local server = {}
 
@@ -103,15 +104,11 @@ local function of_chain(context, trace)
     return "server_ca_untrusted", { detail = ("the CA given with the name %s has another key"):format(root:subject()) }
   end
   local leaf = sent[1]
-  if leaf and #sent == 1 and leaf:subject_der() ~= leaf:issuer_der() then return of_lone_leaf(context, leaf) end
+  if leaf and #sent == 1 and not path.is_self_issued(leaf) then return of_lone_leaf(context, leaf) end
   return "server_ca_untrusted", { detail = trace.verification.message }
 end
 
 -- ---- the clock ----
-
-local function by(seconds)
-  return require("tcpki.probe.report").span(seconds)
-end
 
 -- A certificate of the future says that a clock is wrong, and how far; one that is past says by how much.
 local function clock_of(context, word)
@@ -119,9 +116,9 @@ local function clock_of(context, word)
   if not leaf or not context.now then return "" end
   if word == "server_not_yet_valid" and leaf:not_before() > context.now then
     return (": it begins in %s by the clock here, which is at least that far behind, or else the clock of its CA is "
-      .. "ahead"):format(by(leaf:not_before() - context.now))
+      .. "ahead"):format(span(leaf:not_before() - context.now))
   elseif word == "server_expired" and leaf:not_after() < context.now then
-    return (", %s ago by the clock here"):format(by(context.now - leaf:not_after()))
+    return (", %s ago by the clock here"):format(span(context.now - leaf:not_after()))
   end
   return ""
 end
