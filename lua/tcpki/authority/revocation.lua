@@ -101,6 +101,16 @@ local function date_of(entries)
   return at
 end
 
+--- Throws where a reason is none that a CRL knows.
+-- @tparam string where the function that was called
+-- @tparam ?string reason
+-- @tparam integer level of the error, counted from here
+function revocation.check_reason(where, reason, level)
+  if reason and not options.has(reasons, reason) then
+    error(("%s: option 'reason' is '%s' (known: %s)"):format(where, reason, table.concat(reasons, ", ")), level)
+  end
+end
+
 --- Gives authorities their methods `revoke` and `crl`.
 -- @tparam table methods
 function revocation.add_methods(methods)
@@ -114,10 +124,7 @@ function revocation.add_methods(methods)
   function methods:revoke(which, given)
     options.expect("authority:revoke", "which", which, "tcpki.certificate|string")
     given = options.check("authority:revoke", given, { reason = "string", at = "integer" })
-    if given.reason and not options.has(reasons, given.reason) then
-      error(("authority:revoke: option 'reason' is '%s' (known: %s)"):format(given.reason, table.concat(reasons,
-        ", ")), 2)
-    end
+    revocation.check_reason("authority:revoke", given.reason, 3)
     local serial, err
     if type(which) == "string" then
       serial, err = serial_of(which)

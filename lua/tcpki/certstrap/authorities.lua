@@ -76,9 +76,17 @@ local function only(depot, all)
   if #with_keys == 1 then
     return with_keys[1]
   end
+  if #with_keys == 0 and #all > 0 then
+    for i, one in ipairs(all) do
+      listed[i] = one.stem .. ".key"
+    end
+    return fault.fail { code = "not_found", path = depot.directory,
+      message = "no CA of the depot has its key there: " .. table.concat(listed, ", "),
+      hint = "bring the key, or sign where it is kept" }
+  end
   return fault.fail {
     code = #with_keys == 0 and "not_found" or "several", path = depot.directory,
-    message = #with_keys == 0 and "there is no CA with its key in the depot"
+    message = #with_keys == 0 and "there is no CA in the depot"
       or "there are several CAs in the depot: " .. table.concat(listed, ", "),
     hint = #with_keys == 0 and "make one: depot:init { common_name = … }" or "say which one: ca = …",
   }

@@ -137,7 +137,8 @@ end
 -- @treturn[1] table `name`, `stem`, `certificate`, `chain`, `key` (a new one), `former` (the certificate of before,
 -- which `revoke` takes)
 -- @treturn[2] nil
--- @treturn[2] fault `no_issuer`, `changed_meanwhile`, `wrong_kind` (a CA with a new key), `busy`, …
+-- @treturn[2] fault `no_issuer`, `changed_meanwhile`, `wrong_kind` (a CA with a new key), `revoked` (for the key's
+-- sake, and `key` is "same"), `busy`, …
 function methods:renew(name, given)
   return sign.renew(self, name, given)
 end
@@ -149,12 +150,13 @@ end
 -- @treturn[1] crl
 -- @treturn[1] boolean whether it was revoked before
 -- @treturn[2] nil
--- @treturn[2] fault `issuer_mismatch`, `no_issuer`, `bad_signature` (of the last CRL), `changed_meanwhile`, `busy`, …
+-- @treturn[2] fault `issuer_mismatch`, `no_issuer`, `not_found` (the CRL of a root), `bad_signature` (of the last CRL),
+-- `changed_meanwhile`, `busy`, …
 function methods:revoke(which, given)
   return revoke.revoke(self, which, given)
 end
 
---- Signs the CRL of a CA anew, before it ends; the first one of an intermediate, too.
+--- Signs the CRL of a CA anew, before it ends; the first one of an intermediate, too, or of a root that lost its own.
 -- @tparam[opt] table given `ca`, `days`, and its `passphrase`, …
 -- @treturn[1] crl
 -- @treturn[2] nil

@@ -7,6 +7,7 @@ local fault = require "tcpki.fault"
 local file = require "tcpki.file"
 local lock = require "tcpki.lock"
 local options = require "tcpki.options"
+local revocation = require "tcpki.authority.revocation"
 local store = require "tcpki.certstrap.store"
 
 local core = require "tcpki.core"
@@ -59,6 +60,14 @@ local function lists(crl, serial)
       return entry
     end
   end
+end
+
+-- certstrap makes the CRL of a root with it: what is not there was taken away, with all that it had listed.
+local function lost(depot, one)
+  return fault.fail { code = "not_found", path = store.path(depot, one.stem, "crl"),
+    message = ("the CRL of '%s' is not in the depot: what it listed would be forgotten"):format(one.stem),
+    hint = ("bring it back; where nothing was revoked so far, begin a new one: depot:crl { ca = '%s' }"):format(
+      one.stem) }
 end
 
 -- Signs the next CRL of a CA after `change` of its authority, and puts it in the place of the last.
@@ -138,6 +147,7 @@ end
 function revoke.revoke(depot, which, given)
   options.expect("depot:revoke", "which", which, "string|tcpki.certificate")
   given = options.check("depot:revoke", given, revoke_options)
+  revocation.check_reason("depot:revoke", given.reason, 3)
   local held <close>, busy = lock.directory(depot.directory, "certstrap revoke " .. tostring(which))
   if not held then
     return nil, busy
@@ -150,7 +160,9 @@ function revoke.revoke(depot, which, given)
   if not ok then
     return nil, last
   end
-  if last and lists(last, certificate:serial()) then
+  if not last and issuer.certificate:self_signed() then
+    return lost(depot, issuer)
+  elseif last and lists(last, certificate:serial()) then
     local err
     ok, err = last:verify(issuer.certificate)
     if not ok then

@@ -30,7 +30,8 @@ local rules = {
 
   -- ---- certificates ----
   { code = "not_verified", severity = "error", message = "{reason}", hint = "{hint}" },
-  { code = "revoked", severity = "error", message = "it was revoked on {date}", hint = "issue another one" },
+  { code = "revoked", severity = "error", message = "it was revoked on {date}",
+    hint = "where it is still needed: depot:renew('{stem}', { key = 'new' })" },
   { code = "no_room", severity = "error", source = CERTSTRAP .. "issues/78",
     message = "the path length of a CA above allows no CA here: nobody accepts what this one issues",
     hint = "make the root with path_length = 1, and sign this request under it" },

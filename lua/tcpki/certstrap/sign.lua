@@ -133,6 +133,15 @@ local function issue(loaded, csr, given, not_after)
     path_length = given.intermediate and (given.path_length or 0) or nil }
 end
 
+-- A CA has path length 0 unless it was told otherwise, and that stays: who asks for an intermediate under it needs
+-- another root.
+local function explain_room(err, given)
+  if err.code == "path_length_exceeded" and given.intermediate then
+    err.hint = ("by default a CA has path length 0: make one with room, depot:init { path_length = %d, … }, and sign "
+      .. "under that"):format((given.path_length or 0) + 1)
+  end
+end
+
 -- certstrap makes no CRL for an intermediate, and can then revoke nothing of it.
 local function first_crl(depot, stem, issued, loaded)
   if store.exists(depot, stem, "crl") then
@@ -191,6 +200,7 @@ function sign.sign(depot, name, given)
     issued, err = issue(loaded, csr, given, not_after)
   end
   if not issued then
+    explain_room(err, given)
     return nil, err
   end
   local crl = given.intermediate and not given.compatible and first_crl(depot, stem, issued, loaded)
@@ -262,6 +272,17 @@ local function plan_renewal(where, former, given)
   return os.time() + former:not_after() - former:not_before()
 end
 
+-- A key that somebody else has gets no new certificate.
+local function check_key(depot, issuer, former, given)
+  local entry = given.key ~= "new" and not former:self_signed() and authorities.revocations(depot)(issuer, former)
+  if entry and entry.reason == "key_compromise" then
+    return fault.fail { code = "revoked", subject = tostring(former:subject()),
+      message = "it was revoked because others have its key, which a renewal would keep",
+      hint = 'pass key = "new"' }
+  end
+  return true
+end
+
 -- The new certificate, of the same names, and the new key if there is to be one.
 local function make_anew(depot, all, former, given, not_after)
   local ca = authorities.is_one(former)
@@ -287,8 +308,12 @@ local function make_anew(depot, all, former, given, not_after)
     return fault.fail { code = "no_issuer", subject = tostring(former:subject()),
       message = ("its issuer %s is not in the depot"):format(former:issuer()), hint = "renew it where its CA is" }
   end
+  local ok
+  ok, err = check_key(depot, issuer, former, given)
   local loaded
-  loaded, err = authorities.load(depot, all, issuer, store.passphrase(given))
+  if ok then
+    loaded, err = authorities.load(depot, all, issuer, store.passphrase(given))
+  end
   if not loaded then
     return nil, err
   end
