@@ -271,6 +271,7 @@ local function stage(parent, files, target, texts)
     ok, err = file.make_directory(staged)
   until ok or err.code ~= "already_exists"
   if not ok then
+    err.path, err.message = parent, "cannot write into it: " .. err.message:gsub("^.*: ", "")
     return nil, err
   end
   local like
@@ -286,6 +287,10 @@ local function stage(parent, files, target, texts)
   end
   if not ok then
     directory.remove(staged)
+    -- The name that it was to get.
+    if err.path and err.path:sub(1, #staged + 1) == staged .. "/" then
+      err.path = target .. err.path:sub(#staged + 1)
+    end
     return nil, err
   end
   return staged

@@ -16,6 +16,18 @@ local options = require "tcpki.options"
 
 local lock = {}
 
+local of_directory = { permission_denied = true, not_found = true, no_space = true }
+
+-- A file that could not be made: at fault is the directory, and the caller knows no other name.
+local function take(name, path, purpose)
+  local held, err = core.lock.take(name, purpose or "")
+  if not held and of_directory[err.code] then
+    local there <close> = io.open(name)
+    err.path = there and err.path or path
+  end
+  return held, err
+end
+
 --- Locks a directory, by a file `.tcpki-lock` in it.
 -- @tparam string path of the directory
 -- @tparam[opt] string purpose what for, in the message of others
@@ -26,7 +38,7 @@ local lock = {}
 function lock.directory(path, purpose)
   options.expect("tcpki.lock.directory", "path", path, "string")
   options.expect("tcpki.lock.directory", "purpose", purpose, "string|nil")
-  return core.lock.take(path .. "/.tcpki-lock", purpose or "")
+  return take(path .. "/.tcpki-lock", path, purpose)
 end
 
 --- Locks one file, by another beside it with `.lock` behind its name.
@@ -38,7 +50,7 @@ end
 function lock.file(path, purpose)
   options.expect("tcpki.lock.file", "path", path, "string")
   options.expect("tcpki.lock.file", "purpose", purpose, "string|nil")
-  return core.lock.take(path .. ".lock", purpose or "")
+  return take(path .. ".lock", path, purpose)
 end
 
 return lock
