@@ -1,7 +1,9 @@
 -- Causes that a server has to be odd for: each provoked by a counterpart, with what the user is told.
 
 local tcpki = require "tcpki"
+local answers = require "tcpki.probe.judge.answers"
 local certificate = require "tcpki.certificate"
+local context = require "tcpki.probe.context"
 local openssl = require "spec.support.openssl"
 local party = require "spec.support.probe_party"
 local pki = require "spec.support.probe_pki"
@@ -136,11 +138,11 @@ describe("a server that lets the certificate in and does not serve", function()
     assert.is_false(result.certain)
     assert.is_false(result.authenticated)
     assert.equal("settings", result.stage)
-    local judge = require "tcpki.probe.judge.answers"
     local function judged(leaf, body)
       local trace = { certificate_requested = true, issuer_listed = true, ca_name_count = 1, ca_names = {},
         ended = "settings", stage = "settings" }
-      return judge.of_http({ certificates = { leaf and leaf.certificate }, now = os.time() }, trace, 400, body)
+      local known = context.of({ material = { certificates = { leaf and leaf.certificate } } }, nil, trace, os.time())
+      return answers.of_http(known, trace, 400, body)
     end
     local word, about = judged(pki.good, page)
     assert.equal("http_400_certificate", word)

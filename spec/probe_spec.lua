@@ -2,7 +2,9 @@ local tcpki = require "tcpki"
 local probe = require "tcpki.probe"
 local address = require "tcpki.probe.address"
 local causes = require "tcpki.probe.causes"
+local context = require "tcpki.probe.context"
 local input = require "tcpki.probe.input"
+local judge = require "tcpki.probe.judge"
 local manglings = require "spec.support.manglings"
 local pki = require "spec.support.probe_pki"
 local party = require "spec.support.probe_party"
@@ -309,8 +311,8 @@ describe("a probe of openssl s_server", function()
     assert.equal("silent", trace.ended)
     assert.equal("settings", trace.stage)
     assert.is_true(trace.spoke_first)
-    local judge = require "tcpki.probe.judge"
-    assert.equal("silent_after_tls", (judge.attempt({ certificates = {} }, { trace = trace })))
+    local known = context.of({ material = { certificates = {} } }, nil, trace, os.time())
+    assert.equal("silent_after_tls", (judge.attempt(known, { trace = trace })))
   end)
 
   it("names a server that serves somebody else, and leaves it", function()
@@ -601,7 +603,6 @@ describe("gRPC core", function()
 end)
 
 describe("gRPC core and a trace that tell different stories", function()
-  local judge = require "tcpki.probe.judge"
   local accepted = {
     ended = "settings", stage = "settings", alpn = "h2", name_matches = true,
     verification = { ok = true }, timings = { tls = 0.1 },
@@ -610,38 +611,23 @@ describe("gRPC core and a trace that tell different stories", function()
   it("are both told, and gRPC core has the verdict", function()
     local seen = { state = "failed", trace = accepted,
       system = { code = 14, message = "Socket closed", answered = false } }
-    local context = { certificates = { pki.good.certificate }, now = os.time() }
-    local word, about = judge.attempt(context, seen)
+    local task = { material = { certificates = { pki.good.certificate } } }
+    local known = context.of(task, nil, seen.trace, os.time())
+    local word, about = judge.attempt(known, seen)
     assert.equal("client_refused", word)
     assert.is_false(about.certain)
-    assert.matches("gRPC core failed %(Socket closed%)", judge.disagreement(context, seen))
+    assert.matches("gRPC core failed %(Socket closed%)", judge.disagreement(known, seen))
 
     seen = { state = "ready", system = { code = 0, answered = true },
       trace = { ended = "closed", stage = "settings", timings = {} } }
-    assert.equal("ok", (judge.attempt(context, seen)))
-    assert.matches("gRPC core was accepted", judge.disagreement(context, seen))
+    known = context.of(task, nil, seen.trace, os.time())
+    assert.equal("ok", (judge.attempt(known, seen)))
+    assert.matches("gRPC core was accepted", judge.disagreement(known, seen))
   end)
 end)
 
-describe("the causes", function()
-  it("have a word, a stage, a sentence, a cure and a source each, once", function()
-    local stages = {
-      input = true, resolve = true, connect = true, tls = true, settings = true, rpc = true,
-      namespace = true,
-    }
-    local seen = {}
-    for _, row in ipairs(causes.rows) do
-      assert.matches("^[a-z0-9_]+$", row.word)
-      assert.is_nil(seen[row.word], row.word)
-      seen[row.word] = true
-      assert.is_true(stages[row.stage], row.word)
-      for _, field in ipairs { "sentence", "cure", "source" } do
-        assert.equal("string", type(row[field]), row.word)
-      end
-    end
-  end)
-
-  it("leave no box open", function()
+describe("all of it", function()
+  it("leaves no box open", function()
     collectgarbage()
     collectgarbage()
     assert.equal(0, require("tcpki.probe.core").live())

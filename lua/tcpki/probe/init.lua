@@ -111,7 +111,8 @@ end
 -- - `findings`: what about one's own certificate would explain a refusal, or trip a server: an array of `{ word =,
 --   subject =, detail =, path = }`, the likeliest first; those that explain no refusal have `note`
 -- - `warnings`: what is wrong beside a success: an array of `{ word =, message =, hint = }`, rows of
---   `tcpki.probe.warnings`
+--   `tcpki.probe.warnings`. Both are made at the first look, an index, `#`, `ipairs` or `pairs`: look once before
+--   something reads them raw, as `next` and lua-cjson do
 -- - `accepted_by`: with `accepted`, what Go, OpenSSL and rustls make of the certificate: see `tcpki.probe.verifiers`
 -- - `grpc`: `code`, `name`, `message`, `detail_type`, `detail`
 -- - `server_version`, `capabilities`, `health`; `namespace`: `name`, `state`, `description`,

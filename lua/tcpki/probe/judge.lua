@@ -214,7 +214,7 @@ local function was_refused(trace)
 end
 
 --- The cause of what one attempt saw.
--- @tparam table context of `tcpki.probe.context`; `certificates` and `now` are enough
+-- @tparam table context of `tcpki.probe.context`
 -- @tparam table seen an attempt of `tcpki.probe.ladder`
 -- @treturn string the word of a cause
 -- @treturn table `certain`, `candidates`, `stage` where it is not the row's, fields
@@ -227,6 +227,8 @@ function judge.attempt(context, seen)
 end
 
 --- Whether the two connections tell different stories.
+-- @tparam table context of `tcpki.probe.context`
+-- @tparam table seen an attempt of `tcpki.probe.ladder`
 -- @treturn ?string what each says
 function judge.disagreement(context, seen)
   local trace = seen.trace

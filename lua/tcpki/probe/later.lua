@@ -4,7 +4,8 @@
 
 local later = {}
 
---- A list that is made at the first look: an index, `#`, `ipairs` or `pairs`.
+--- A list that is made at the first look: an index, `#`, `ipairs` or `pairs`. Who reads it raw before, as `next` and
+-- lua-cjson do, finds it empty.
 -- @tparam function make gives the list; called once at most
 -- @treturn table
 function later.list(make)

@@ -165,15 +165,8 @@ local function with_other_cure(made, filled)
   return ("%s%s Or, if it is %s: %s"):format(made.hint, made.hint:find "%.$" and "" or ".", candidates[2], cure)
 end
 
---- The result of a climb.
--- @tparam table settings options of `probe.run`
--- @tparam table task
--- @tparam {attempt,…} attempts of `tcpki.probe.ladder`, at least one
--- @treturn table
-function result.of(settings, task, attempts)
-  local now = os.time()
-  local made = start(settings, task)
-  local seen = attempts[#attempts]
+-- Sets what was seen, whatever it means.
+local function tell(made, task, seen, now)
   made.timings = seen.timings
   made.peer_address, made.peer = seen.peer, peer_of(seen)
   made.trace = trace.named(seen.trace)
@@ -189,15 +182,27 @@ function result.of(settings, task, attempts)
   end
   local leaf = task.material.certificates[1]
   made.certificate = leaf and describe_certificate(leaf, now)
+end
+
+--- The result of a climb.
+-- @tparam table settings options of `probe.run`
+-- @tparam table task
+-- @tparam {attempt,…} attempts of `tcpki.probe.ladder`, at least one
+-- @treturn table
+function result.of(settings, task, attempts)
+  local now = os.time()
+  local made = start(settings, task)
+  local seen = attempts[#attempts]
+  tell(made, task, seen, now)
   local known = context.of(task, made.peer, seen.trace, now)
   local word, about = judge.attempt(known, seen)
-  made.findings = later.list(function() return findings.shown(all_findings(task, known)) end)
   made.accepted_by = task.material.accepted and known.findings.verdicts or nil
   made.disagreement = judge.disagreement(known, seen)
   made.attempts = attempts_of(task, attempts, now, word, about)
   local filled = word == "ok" and {} or fields.of(known, seen, about)
   result.conclude(made, word, about, filled)
   made.hint = with_other_cure(made, filled)
+  made.findings = later.list(function() return findings.shown(all_findings(task, known)) end)
   made.warnings = later.list(function() return made.authenticated and warnings_of(task, known, made) or {} end)
   return result.finish(made, task)
 end

@@ -6,7 +6,6 @@
 -- @module tcpki.probe.judge.refusal
 -- @local
 
-local findings = require "tcpki.probe.findings"
 local path = require "tcpki.probe.path"
 local stacks = require "tcpki.probe.stacks"
 local words = require "tcpki.probe.words"
@@ -188,17 +187,14 @@ local function is_withheld(trace, alert)
 end
 
 --- The cause of a refusal.
--- @tparam table context of `tcpki.probe.judge`
+-- @tparam table context of `tcpki.probe.context`
 -- @tparam ?table trace
 -- @tparam ?integer alert that the server sent
 -- @tparam[opt] string evidence what the server did, where it was neither an alert nor an end
 -- @treturn string word
 -- @treturn table
 function refusal.judge(context, trace, alert, evidence)
-  local found = context.findings or findings.judge({
-    certificates = context.certificates, trace = trace, accepted = context.accepted, groups = context.groups,
-    file = context.file,
-  }, context.now)
+  local found = context.findings
   local word, about
   if #context.certificates == 0 then
     word, about = "no_client_certificate", {}
