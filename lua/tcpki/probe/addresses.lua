@@ -3,7 +3,8 @@
 -- @local
 
 local address = require "tcpki.probe.address"
-local clock = require "tcpki.probe.core"
+local copy = require "tcpki.probe.copy"
+local probe_core = require "tcpki.probe.core"
 local result = require "tcpki.probe.result"
 local together = require "tcpki.probe.together"
 local warnings = require "tcpki.probe.warnings"
@@ -144,11 +145,11 @@ local function gather(list, task)
   for _, one in ipairs(list) do
     if not chosen and (counted == 0 or not one.no_route) then chosen = one end
   end
-  local all = setmetatable(result.copy(chosen), getmetatable(chosen))
+  local all = setmetatable(copy(chosen), getmetatable(chosen))
   all.ok, all.authenticated, all.addresses = ok, authenticated, list
   all.differs, all.no_route = nil, nil
   -- The times of the whole; those of each are its own.
-  all.timings = result.copy(chosen.timings)
+  all.timings = copy(chosen.timings)
   warnings.add_addresses(all)
   return result.finish(all, task)
 end
@@ -163,12 +164,12 @@ end
 -- addresses at all, which does not count
 function addresses.probe(task, list, probe)
   local rounds = (#list + MOST - 1) // MOST
-  local whole = task.deadline - clock.now()
+  local whole = task.deadline - probe_core.now()
   local steps = {}
   for i, where in ipairs(list) do
     steps[i] = function()
-      local own = result.copy(task)
-      own.started = clock.now()
+      local own = copy(task)
+      own.started = probe_core.now()
       -- One that hangs must leave the rounds after it their time.
       own.deadline = math.min(task.deadline, own.started + whole / rounds)
       return probe(own, { where })

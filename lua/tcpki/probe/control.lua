@@ -7,8 +7,9 @@
 -- @local
 
 local core = require "tcpki.core"
-local clock = require "tcpki.probe.core"
+local copy = require "tcpki.probe.copy"
 local input = require "tcpki.probe.input"
+local probe_core = require "tcpki.probe.core"
 local result = require "tcpki.probe.result"
 local together = require "tcpki.probe.together"
 
@@ -80,11 +81,11 @@ end
 -- ---- the climbs ----
 
 local function task_of(task, one)
-  local other = result.copy(task)
-  other.controls, other.health, other.material = nil, nil, one.material
+  local other = copy(task, { material = one.material })
+  other.controls, other.health = nil, nil
   -- It is refused by design: why is told by one trace, which need not wait for anything.
   other.trace = task.trace == "never" and "never" or "on_failure"
-  other.started = clock.now()
+  other.started = probe_core.now()
   return other
 end
 

@@ -11,7 +11,10 @@
 -- Source: temporalio/sdk-go contrib/envconfig, temporalio/cli cliext; documentation, environment configuration.
 -- @module tcpki.probe.environment
 
+local copy = require "tcpki.probe.copy"
+local kinds = require "tcpki.probe.kinds"
 local options = require "tcpki.options"
+local printable = require("tcpki.probe.words").printable
 local reports = require "tcpki.report"
 
 local environment = {}
@@ -63,9 +66,7 @@ end
 
 local function finder(report, severity)
   return function(code, message, hint, more)
-    local finding = { code = code, severity = severity, message = message, hint = hint }
-    for name, value in pairs(more or {}) do finding[name] = value end
-    report:add(finding)
+    report:add(copy({ code = code, severity = severity, message = message, hint = hint }, more))
   end
 end
 
@@ -119,6 +120,19 @@ end
 
 -- ---- reading ----
 
+-- What no server can be asked for: a value that was copied with what stood beside it.
+local function drop_unusable(settings, mistake)
+  for _, option in ipairs { "namespace", "server_name" } do
+    local value = settings[option]
+    if value and not kinds.name[1](value) then
+      local name = option == "namespace" and "TEMPORAL_NAMESPACE" or PREFIX .. "SERVER_NAME"
+      mistake("bad_value", ("%s is %s, which holds white space or letters beyond ASCII"):format(name, printable(('"%s"'):format(value))),
+        "write the name alone, without quotes or a line end behind it", { who = "every SDK, which asks for that name" })
+      settings[option] = nil
+    end
+  end
+end
+
 local function read_files(get, settings, mistake)
   for _, option in ipairs(file_order) do
     local path_name, data_name = PREFIX .. files[option][1], PREFIX .. files[option][2]
@@ -141,7 +155,7 @@ end
 -- `key_path`, `server_ca` or `server_ca_path`, `server_name`, each where its variable is set; a key without a
 -- certificate is left out
 -- @treturn report findings `tls_off`, `two_credentials`, `key_alone`, `certificate_alone`, `path_and_data`,
--- `foreign_variable`, `empty_variable`, `verification_off`
+-- `foreign_variable`, `empty_variable`, `bad_value` (left out of the options), `verification_off`
 function environment.read(variables)
   options.expect("tcpki.probe.environment.read", "variables", variables or os.getenv, "function|table")
   local report = reports.new()
@@ -154,6 +168,7 @@ function environment.read(variables)
   local settings = {
     address = get "TEMPORAL_ADDRESS", namespace = get "TEMPORAL_NAMESPACE", server_name = get(PREFIX .. "SERVER_NAME"),
   }
+  drop_unusable(settings, mistake)
   for _, name in ipairs { "TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", PREFIX .. "SERVER_NAME" } do
     if select(2, get(name)) then
       warn("empty_variable", ("%s is set, and empty"):format(name), "unset it, or give it a value",

@@ -8,6 +8,7 @@
 -- `foreign` (a certificate that is no part of the chain), `bad_pem` (what some readers stumble over).
 -- @module tcpki.probe.findings
 
+local copy = require "tcpki.probe.copy"
 local date = require "tcpki.date"
 local options = require "tcpki.options"
 local path = require "tcpki.probe.path"
@@ -43,18 +44,14 @@ end
 
 local function missing_intermediate(judged, more)
   local way = judged.way
-  local found = { word = "client_intermediate_missing", detail = gap_of(judged, way) }
-  for name, value in pairs(more) do found[name] = value end
-  return found
+  return copy({ word = "client_intermediate_missing", detail = gap_of(judged, way) }, more)
 end
 
 local function unknown_issuer(judged, more)
   local root = judged.way.root
-  local found = { word = "client_ca_unknown",
+  return copy({ word = "client_ca_unknown",
     detail = ("%s is not one of the CAs that the server accepts"):format(root and tostring(root:subject())
-      or tostring(judged.leaf:issuer())) }
-  for name, value in pairs(more) do found[name] = value end
-  return found
+      or tostring(judged.leaf:issuer())) }, more)
 end
 
 -- No issuer in the file is one that the server names: which of the two mistakes is it?

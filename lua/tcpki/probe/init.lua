@@ -16,9 +16,10 @@
 -- @module tcpki.probe
 
 local options = require "tcpki.options"
+local input = require "tcpki.probe.input"
 local kinds = require "tcpki.probe.kinds"
 local causes = require "tcpki.probe.causes"
-local result = require "tcpki.probe.result"
+local copy = require "tcpki.probe.copy"
 local rotation = require "tcpki.probe.rotation"
 local run = require "tcpki.probe.run"
 local server = require "tcpki.probe.server"
@@ -28,45 +29,46 @@ local probe = {}
 --- The rows of all causes, also by word: `probe.causes.client_expired.cure`.
 probe.causes = causes
 
-local run_options = {
+-- Those of every probe, whatever certificate it shows.
+local common_options = {
   address = "string", endpoint = "tcpki.cloud.endpoint", namespace = kinds.name,
-  certificate = kinds.pem, certificate_path = kinds.path,
-  key = kinds.pem, key_path = kinds.path, passphrase = "string|function", passphrase_file = kinds.path,
-  passphrase_env = "string", server_ca = kinds.pem, server_ca_path = kinds.path, server_name = kinds.name,
+  server_ca = kinds.pem, server_ca_path = kinds.path, server_name = kinds.name,
   timeout = kinds.seconds, health = kinds.service, trace = kinds.trace, limits = "table",
   addresses = kinds.addresses, control = kinds.control, accepted = kinds.pem, accepted_path = kinds.path,
 }
+
+local run_options = copy(common_options, input.pair)
 
 local limit_options = {
   resolve = kinds.seconds, connect = kinds.seconds, tls = kinds.seconds, settings = kinds.seconds, rpc = kinds.seconds,
 }
 
--- The second certificate of a control.
-local pair_options = {
-  certificate = kinds.pem, certificate_path = kinds.path, key = kinds.pem, key_path = kinds.path,
-  passphrase = "string|function", passphrase_file = kinds.path, passphrase_env = "string",
-}
-
 local exclusive = {
-  { "certificate", "certificate_path" }, { "key", "key_path" },
-  { "server_ca", "server_ca_path" }, { "accepted", "accepted_path" }, { "passphrase", "passphrase_file" },
-  { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
-  { "endpoint", "address" }, { "endpoint", "server_name" },
+  { "server_ca", "server_ca_path" }, { "accepted", "accepted_path" }, { "endpoint", "address" },
+  { "endpoint", "server_name" },
 }
 
 -- The settings with what an endpoint of Temporal Cloud says in their place.
 local function at_endpoint(settings)
   local endpoint = settings.endpoint
   if not endpoint then return settings end
-  local filled = {}
-  for name, value in pairs(settings) do filled[name] = value end
-  filled.endpoint, filled.address, filled.server_name = nil, endpoint.address, endpoint.server_name
-  filled.namespace = settings.namespace or endpoint.namespace
+  local filled = copy(settings, {
+    address = endpoint.address, server_name = endpoint.server_name,
+    namespace = settings.namespace or endpoint.namespace,
+  })
+  filled.endpoint = nil
   return filled
 end
 
 local function has_certificate(settings)
   return settings.certificate ~= nil or settings.certificate_path ~= nil
+end
+
+-- A certificate and its key in a table of their own.
+local function check_pair(where, given, level)
+  options.check(where, given, input.pair, level + 1)
+  options.exclude(where, given, input.exclusive, level + 1)
+  if not has_certificate(given) then error(where .. ": the option 'certificate' is missing", level) end
 end
 
 local function check_parts(where, settings)
@@ -76,17 +78,14 @@ local function check_parts(where, settings)
     error(where .. ": a control without a certificate: there is nothing that it could prove", 4)
   end
   if settings.control ~= true then
-    options.check(where .. ": control", settings.control, pair_options, 5)
-    options.exclude(where .. ": control", settings.control, exclusive, 5)
-    if not has_certificate(settings.control) then
-      error(where .. ": control: the option 'certificate' is missing", 4)
-    end
+    check_pair(where .. ": control", settings.control, 5)
   end
 end
 
 -- Level 4 is who called the function of the module.
 local function check(where, settings)
   settings = options.check(where, settings, run_options, 4)
+  options.exclude(where, settings, input.exclusive, 4)
   options.exclude(where, settings, exclusive, 4)
   settings = at_endpoint(settings)
   if not settings.address then error(where .. ": the option 'address' is missing", 3) end
@@ -178,28 +177,24 @@ end
 -- @raise as `probe.run`
 function probe.verify(settings)
   settings = options.check("probe.verify", settings, run_options)
-  local all = result.copy(settings)
+  local all = copy(settings)
   if all.control == nil then all.control = true end
   all.trace = all.trace or "always"
   return run.probe(check("probe.verify", all))
 end
 
-local rotation_options = result.copy(run_options)
-for name in pairs(pair_options) do rotation_options[name] = nil end
-rotation_options.old, rotation_options.new = "table|tcpki.leaf", "table|tcpki.leaf"
-rotation_options.wait = kinds.seconds
-rotation_options.step = {
-  function(value) return rotation.step_name(value) ~= nil end,
-  "before, make_room, overlap, roll_over, remove or after, or a step of a plan",
-}
+local rotation_options = copy(common_options, {
+  old = "table|tcpki.leaf", new = "table|tcpki.leaf", wait = kinds.seconds,
+  step = {
+    function(value) return rotation.step_name(value) ~= nil end,
+    "before, make_room, overlap, roll_over, remove or after, or a step of a plan",
+  },
+})
 
 -- Certificate and key of one side.
 local function pair_of(name, given)
-  local where = "probe.rotation: " .. name
   if getmetatable(given) then return { certificate = given.chain, key = given.key } end -- a leaf
-  options.check(where, given, pair_options, 4)
-  options.exclude(where, given, exclusive, 4)
-  if not has_certificate(given) then error(where .. ": the option 'certificate' is missing", 3) end
+  check_pair("probe.rotation: " .. name, given, 4)
   return given
 end
 
@@ -241,7 +236,7 @@ function probe.rotation(settings)
   for _, name in ipairs { "step", "old", "new" } do
     if not settings[name] then error(("probe.rotation: the option '%s' is missing"):format(name), 2) end
   end
-  local common = result.copy(settings)
+  local common = copy(settings)
   common.old, common.new, common.step, common.wait, common.control = nil, nil, nil, nil, nil
   if type(settings.step) == "table" and common.accepted == nil and common.accepted_path == nil then
     common.accepted = settings.step.bundle -- what the server trusts once the step is done

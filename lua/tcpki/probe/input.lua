@@ -5,9 +5,22 @@
 local bundle = require "tcpki.bundle"
 local core = require "tcpki.core"
 local digest = require("tcpki.probe.core").digest
+local kinds = require "tcpki.probe.kinds"
 local text = require "tcpki.probe.text"
 
 local input = {}
+
+--- The options of a certificate and its key, as `tcpki.options.check` takes them.
+input.pair = {
+  certificate = kinds.pem, certificate_path = kinds.path, key = kinds.pem, key_path = kinds.path,
+  passphrase = "string|function", passphrase_file = kinds.path, passphrase_env = "string",
+}
+
+--- Which of them exclude each other.
+input.exclusive = {
+  { "certificate", "certificate_path" }, { "key", "key_path" }, { "passphrase", "passphrase_file" },
+  { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
+}
 
 -- What lint need not name, because no reader of files minds it.
 local NUL = { message = "it contains a NUL" }

@@ -4,7 +4,7 @@
 -- second connection that explains; it is made when gRPC core failed, or began to hang, or always.
 -- @module tcpki.probe.ladder
 
-local core = require "tcpki.probe.core"
+local probe_core = require "tcpki.probe.core"
 local address = require "tcpki.probe.address"
 local together = require "tcpki.probe.together"
 local trace = require "tcpki.probe.trace"
@@ -16,7 +16,7 @@ local TRACE_AT_LEAST = 2
 local TRACE_TIMES_LONGER = 10
 
 local function left(deadline)
-  return math.max(deadline - core.now(), 0)
+  return math.max(deadline - probe_core.now(), 0)
 end
 
 -- late: by how many seconds it sets out later than gRPC core, whose stages it shall measure; answer: gRPC core's.
@@ -59,13 +59,13 @@ end
 -- Waits for gRPC core. Half-way, a trace sets out to see where it hangs. Where another address
 -- waits, it gets its turn after a share of the time, unless this one is connected at least.
 local function connect(task, where, client, seen, open)
-  local now = core.now()
+  local now = probe_core.now()
   local sum, least = limits_of(task)
   local share = math.min((task.deadline - now) / seen.share, sum)
   local state = together.wait(client, math.min(share, least or share) / 2)
   local tracer
   if state == "connecting" and task.trace ~= "never" then
-    tracer = start_trace(task, where, least and left(task.deadline) or share * 0.45, core.now() - now)
+    tracer = start_trace(task, where, least and left(task.deadline) or share * 0.45, probe_core.now() - now)
     open[1] = tracer
   end
   if state == "connecting" and tracer and least then
@@ -121,8 +121,8 @@ local function attempt(task, where, share)
   local seen = {
     peer = address.join(where.text, where.ipv6, where.port or task.port), share = share, timings = {},
   }
-  local start = core.now()
-  local client <close> = core.client {
+  local start = probe_core.now()
+  local client <close> = probe_core.client {
     target = address.target(where.text, where.ipv6, where.port or task.port),
     server_name = task.server_name, seconds = left(task.deadline), roots = task.material.roots,
     certificate = task.material.certificate, key = task.material.key,
@@ -130,7 +130,7 @@ local function attempt(task, where, share)
   local open <close> = setmetatable({}, traces)
   local state = connect(task, where, client, seen, open)
   seen.state = state
-  seen.elapsed = core.now() - start
+  seen.elapsed = probe_core.now() - start
   if state == "ready" then
     seen.timings.ready = seen.elapsed
     ask(task, client, seen)
@@ -156,17 +156,17 @@ local function is_next(seen)
 end
 
 --- Resolves the host of a task.
--- @tparam table task `host`, `deadline` (of `core.now`), `limits`; `given`: addresses that stand in the place of the
+-- @tparam table task `host`, `deadline` (of the core's `now`), `limits`; `given`: addresses in the place of the
 -- resolver's. Gets `resolve_seconds` and `resolved`, their texts
 -- @treturn[1] {address,…} `text` (numeric), `ipv6`, perhaps `port`
 -- @treturn[2] nil
 -- @treturn[2] table `word`, `message` of the resolver
 function ladder.resolve(task)
   if task.given then return task.given end
-  local start = core.now()
+  local start = probe_core.now()
   local seconds = math.min(left(task.deadline), task.limits and task.limits.resolve or math.huge)
-  local list, word, message = core.resolve(task.host, seconds)
-  task.resolve_seconds = core.now() - start
+  local list, word, message = probe_core.resolve(task.host, seconds)
+  task.resolve_seconds = probe_core.now() - start
   if not list then return nil, { word = word, message = message } end
   task.resolved = {}
   for i, where in ipairs(list) do task.resolved[i] = where.text end
@@ -174,7 +174,7 @@ function ladder.resolve(task)
 end
 
 --- Tries addresses in order.
--- @tparam table task `port`, `server_name`, `deadline` (of `core.now`), `material`, `namespace`, `health` (service or
+-- @tparam table task `port`, `server_name`, `deadline`, `material`, `namespace`, `health` (service or
 -- nil), `trace`, `limits`
 -- @tparam {address,…} list of `ladder.resolve`
 -- @treturn {attempt,…} the last is the one that counts: `peer`, `state`, `system`, `described`, `health`, `trace`,

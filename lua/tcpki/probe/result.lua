@@ -47,15 +47,6 @@ end
 
 -- ---- the table ----
 
---- A table with the same fields, for what differs in a few.
--- @tparam table given
--- @treturn table
-function result.copy(given)
-  local copied = {}
-  for name, value in pairs(given) do copied[name] = value end
-  return copied
-end
-
 --- Sets what a cause says: `ok`, `cause`, `stage`, `certain`, `candidates`, `message`, `hint`.
 -- @tparam table made the result
 -- @tparam string word of a cause

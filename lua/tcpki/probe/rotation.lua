@@ -3,7 +3,8 @@
 -- @local
 
 local control = require "tcpki.probe.control"
-local clock = require "tcpki.probe.core"
+local copy = require "tcpki.probe.copy"
+local probe_core = require "tcpki.probe.core"
 local report = require "tcpki.probe.report"
 local result = require "tcpki.probe.result"
 local run = require "tcpki.probe.run"
@@ -51,9 +52,7 @@ local function seen_of(probed)
 end
 
 local function settings_of(settings, side)
-  local own = result.copy(settings.common)
-  for name, value in pairs(settings[side]) do own[name] = value end
-  return own
+  return copy(settings.common, settings[side])
 end
 
 local function look(settings, wanted)
@@ -199,7 +198,7 @@ end
 -- (false, true or a table), `common`: the settings of each probe
 -- @treturn table
 function rotation.check(settings)
-  local started, wanted = clock.now(), rotation.steps[settings.step]
+  local started, wanted = probe_core.now(), rotation.steps[settings.step]
   local made = setmetatable({ step = settings.step, tries = 0 }, metatable)
   local pause, left = FIRST_PAUSE, nil
   repeat
@@ -213,7 +212,7 @@ function rotation.check(settings)
       error("probe.rotation: 'old' and 'new' are one certificate", 2)
     end
     made.old, made.new = both.old, both.new
-    made.tries, made.waited = made.tries + 1, clock.now() - started
+    made.tries, made.waited = made.tries + 1, probe_core.now() - started
     left = (settings.wait or 0) - made.waited
   until is_final(both) or left <= 0
   made.ok = false

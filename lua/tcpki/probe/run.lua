@@ -5,7 +5,7 @@
 local address = require "tcpki.probe.address"
 local addresses = require "tcpki.probe.addresses"
 local control = require "tcpki.probe.control"
-local core = require "tcpki.probe.core"
+local probe_core = require "tcpki.probe.core"
 local input = require "tcpki.probe.input"
 local ladder = require "tcpki.probe.ladder"
 local result = require "tcpki.probe.result"
@@ -35,7 +35,7 @@ end
 -- What is to be done, with all that is given read; or nil and the result that says why it cannot be.
 local function prepare(settings)
   local task = {
-    now = core.now, started = core.now(), trace = settings.trace or "on_failure", limits = settings.limits,
+    now = probe_core.now, started = probe_core.now(), trace = settings.trace or "on_failure", limits = settings.limits,
   }
   local where, message, hint = address.parse(settings.address)
   if not where then
@@ -51,9 +51,9 @@ local function prepare(settings)
     material = task.controls and material
   end
   if not material then return nil, result.early(settings, task, fault.word, fault.fields) end
-  task.material, task.input_seconds = material, core.now() - task.started
+  task.material, task.input_seconds = material, probe_core.now() - task.started
   -- From here on: to open an encrypted key takes a time of its own, and none of the network's.
-  task.deadline = core.now() + (settings.timeout or TIMEOUT)
+  task.deadline = probe_core.now() + (settings.timeout or TIMEOUT)
   return task
 end
 

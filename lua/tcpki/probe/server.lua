@@ -32,6 +32,7 @@ local kinds = require "tcpki.probe.kinds"
 local input = require "tcpki.probe.input"
 local causes = require "tcpki.probe.causes"
 local cloud = require "tcpki.probe.cloud"
+local copy = require "tcpki.probe.copy"
 local probe_core = require "tcpki.probe.core"
 
 local server = {}
@@ -39,27 +40,24 @@ local server = {}
 local methods = {}
 local metatable = { __name = "tcpki.probe.frontend", __index = methods }
 
-local identity_options = {
-  certificate = kinds.pem, certificate_path = kinds.path, key = kinds.pem, key_path = kinds.path,
-  passphrase = "string|function", passphrase_file = kinds.path, passphrase_env = "string",
-  client_ca = kinds.pem, client_ca_path = kinds.path, cloud = "table",
-}
+local identity_options = copy(input.pair, { client_ca = kinds.pem, client_ca_path = kinds.path, cloud = "table" })
 
-local start_options = {
+local start_options = copy(identity_options, {
   namespaces = kinds.names, require_client_certificate = "boolean", address = "string",
   server_version = kinds.name, connection_age = kinds.seconds,
-}
-for name, kind in pairs(identity_options) do start_options[name] = kind end
+})
 
 local exclusive = {
-  { "certificate", "certificate_path" }, { "key", "key_path" },
-  { "client_ca", "client_ca_path" }, { "passphrase", "passphrase_file" },
-  { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
-  { "cloud", "client_ca" }, { "cloud", "client_ca_path" }, { "cloud", "namespaces" },
+  { "client_ca", "client_ca_path" }, { "cloud", "client_ca" }, { "cloud", "client_ca_path" }, { "cloud", "namespaces" },
 }
 
+local function check_exclusive(where, settings, level)
+  options.exclude(where, settings, input.exclusive, level + 1)
+  options.exclude(where, settings, exclusive, level + 1)
+end
+
 local function check_identity(settings, needs_ca)
-  options.exclude("probe.frontend", settings, exclusive, 4)
+  check_exclusive("probe.frontend", settings, 4)
   for _, name in ipairs { "certificate", "key" } do
     if not settings[name] and not settings[name .. "_path"] then
       error(("probe.frontend: the option '%s' is missing"):format(name), 3)
@@ -110,8 +108,7 @@ local function load(settings)
   else
     parts = {}
   end
-  local given = {}
-  for name, value in pairs(settings) do given[name] = value end
+  local given = copy(settings)
   given.server_ca, given.server_ca_path = parts.client_ca or settings.client_ca, settings.client_ca_path
   local material
   material, fault = input.load(given)
@@ -205,7 +202,7 @@ end
 -- @treturn[2] fault; the former identity stays in force
 function methods:reload(settings)
   settings = options.check("frontend:reload", settings, identity_options)
-  options.exclude("frontend:reload", settings, exclusive)
+  check_exclusive("frontend:reload", settings, 3)
   check_reload(settings, self.given)
   local given = merge(settings, self.given)
   local identity, fault = load(given)

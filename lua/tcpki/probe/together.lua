@@ -4,7 +4,7 @@
 -- @module tcpki.probe.together
 -- @local
 
-local core = require "tcpki.probe.core"
+local probe_core = require "tcpki.probe.core"
 
 local together = {}
 
@@ -16,7 +16,7 @@ local function pause(boxes, moment)
   if members[coroutine.running()] then
     coroutine.yield(boxes, moment)
   else
-    core.any(boxes, math.max(moment - core.now(), 0))
+    probe_core.any(boxes, math.max(moment - probe_core.now(), 0))
   end
 end
 
@@ -24,7 +24,7 @@ end
 local function rest(box, moment)
   while true do
     local got = box:wait(0)
-    if got ~= nil or core.now() >= moment then return got end
+    if got ~= nil or probe_core.now() >= moment then return got end
     pause({ box }, moment)
   end
 end
@@ -35,7 +35,7 @@ end
 -- @treturn string "ready", "failed" or "connecting"
 function together.wait(client, seconds)
   if not members[coroutine.running()] then return client:wait(seconds) end
-  local errand <close> = core.errand(client, "wait", seconds)
+  local errand <close> = probe_core.errand(client, "wait", seconds)
   return rest(errand, math.huge)
 end
 
@@ -47,7 +47,7 @@ end
 -- @treturn table
 function together.ask(client, method, subject, seconds)
   if not members[coroutine.running()] then return client:ask(method, subject, seconds) end
-  local errand <close> = core.errand(client, method, subject, seconds)
+  local errand <close> = probe_core.errand(client, method, subject, seconds)
   return rest(errand, math.huge)
 end
 
@@ -57,7 +57,7 @@ end
 -- @treturn ?table
 function together.trace(tracer, seconds)
   if not members[coroutine.running()] then return tracer:wait(seconds) end
-  return rest(tracer, core.now() + seconds)
+  return rest(tracer, probe_core.now() + seconds)
 end
 
 --- Waits for the client, but no longer than until the trace beside it has seen enough.
@@ -67,12 +67,12 @@ end
 -- @tparam function is_enough of the record of the trace, whether to leave the client
 -- @treturn string as `client:wait`
 function together.wait_beside(client, tracer, seconds, is_enough)
-  local moment = core.now() + seconds
-  local errand <close> = core.errand(client, "wait", seconds)
+  local moment = probe_core.now() + seconds
+  local errand <close> = probe_core.errand(client, "wait", seconds)
   local record
   while true do
     local state = errand:wait(0)
-    if state or core.now() >= moment then return state or "connecting" end
+    if state or probe_core.now() >= moment then return state or "connecting" end
     if not record then
       record = tracer:wait(0)
       if record and is_enough(record) then return "connecting" end
@@ -84,8 +84,8 @@ end
 --- Pauses.
 -- @tparam number seconds
 function together.sleep(seconds)
-  local moment = core.now() + seconds
-  while core.now() < moment do pause({}, moment) end
+  local moment = probe_core.now() + seconds
+  while probe_core.now() < moment do pause({}, moment) end
 end
 
 -- ---- the row of climbs ----

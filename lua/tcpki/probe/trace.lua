@@ -4,7 +4,8 @@
 -- nothing. `result.trace` of `tcpki.probe.run` is its record.
 -- @module tcpki.probe.trace
 
-local core = require "tcpki.probe.core"
+local copy = require "tcpki.probe.copy"
+local probe_core = require "tcpki.probe.core"
 local roots = require "tcpki.probe.roots"
 local words = require "tcpki.probe.words"
 
@@ -65,10 +66,8 @@ local trace = {}
 -- @treturn userdata `:wait(seconds)` gives the record, or nil while it runs; `:close()`
 -- @raise on a wrong option
 function trace.start(options)
-  if options.roots then return core.trace(options) end
-  local all = { roots_path = roots.installed() }
-  for name, value in pairs(options) do all[name] = value end
-  return core.trace(all)
+  if options.roots then return probe_core.trace(options) end
+  return probe_core.trace(copy(options, { roots_path = roots.installed() }))
 end
 
 --- Whether an answer of gRPC core hides one in HTTP, which a trace would get to see.
