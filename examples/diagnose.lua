@@ -14,7 +14,8 @@ local environment = require "tcpki.probe.environment"
 local probe = require "tcpki.probe"
 local report = require "tcpki.report"
 
-report.columns = tonumber(os.getenv "COLUMNS") or 80
+local columns = tonumber(os.getenv "COLUMNS") or 0 -- 0 where the terminal did not say
+report.columns = columns >= 40 and columns or 80
 
 local settings, remarks = environment.read()
 local given_address, given_certificate, given_key, given_server_ca = table.unpack(arg, 1, 4)

@@ -71,6 +71,14 @@ describe("examples/diagnose.lua", function()
     says({ "\n  as CN=worker, valid for ", "Control: a client without a certificate: refused; ", "· HOST\n" }, output)
   end)
 
+  it("writes 80 columns where the terminal says none, as in a container", function()
+    for _, columns in ipairs { "0", "", "x", "-3" } do
+      local output, status = diagnose(frontend:address(), "good.pem good.key server-ca.pem", { COLUMNS = columns })
+      assert.equal(0, status, output)
+      assert.matches("Control: a client without a certificate: refused; ", output, 1, true)
+    end
+  end)
+
   it("takes all of it from the variables of the SDKs, and what is given before them", function()
     local variables = {
       TEMPORAL_ADDRESS = frontend:address(), TEMPORAL_TLS_CLIENT_CERT_PATH = "good.pem",

@@ -36,6 +36,19 @@ describe("the variables of the SDKs", function()
     expect.throws("variables must be function or table", environment.read, "TEMPORAL_ADDRESS=x")
   end)
 
+  it("that hold no name are named, and no option: a probe would throw at them", function()
+    for _, value in ipairs { "a b", "payments\n", "zahlungen-\195\164" } do
+      for name, option in pairs { TEMPORAL_NAMESPACE = "namespace", TEMPORAL_TLS_SERVER_NAME = "server_name" } do
+        local variables = { TEMPORAL_TLS = "true", [name] = value }
+        local found, report = codes(variables)
+        assert.equal("bad_value", found)
+        assert.matches("^" .. name .. ' is "', report[1].message)
+        assert.not_matches("\n", report[1].message)
+        assert.is_nil((environment.read(variables))[option])
+      end
+    end
+  end)
+
   it("that hold PEM reach the server to the byte, and are called by their names where they are damaged", function()
     local server <close> = assert(probe.frontend {
       certificate = pki.server.chain, key = pki.server.key, client_ca = pki.client_ca.certificate,

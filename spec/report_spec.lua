@@ -97,6 +97,16 @@ describe("tcpki.report", function()
     end
   end)
 
+  it("loses no letter, and ends, where there are fewer columns than the margin takes", function()
+    finally(function() report.columns = 100 end)
+    for _, columns in ipairs { -1, 0, 1, 4, 5 } do
+      report.columns = columns
+      local text = report.wrap("ab cde https://x.example f", "  ", "    ")
+      assert.equal("abcdehttps://x.examplef", (text:gsub("%s", "")))
+      assert.not_matches("\n *\n", text)
+    end
+  end)
+
   it("keeps to 100 columns with words and letters of any width", function()
     for _, word in ipairs { ("x"):rep(300), ("é"):rep(300), ("漢"):rep(150), ("\xff"):rep(300), ("ab "):rep(100),
       "漢 " .. ("é"):rep(97) .. " x" } do

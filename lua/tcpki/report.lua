@@ -73,15 +73,19 @@ function report.wrap(text, first, rest)
     if not empty and columns(line) + 1 + columns(word) > report.columns then
       flush()
     end
-    while not word:find "^https?://" and columns(line) + (empty and 0 or 1) + columns(word) > report.columns do
+    -- Of columns that are fewer than the margin, a letter a line.
+    while word ~= "" and not word:find "^https?://"
+        and columns(line) + (empty and 0 or 1) + columns(word) > report.columns do
       local bytes = fitting(word, report.columns - columns(line))
       line, word = line .. word:sub(1, bytes), word:sub(bytes + 1)
       flush()
     end
-    line = line .. (empty and "" or " ") .. word
-    empty = false
+    if word ~= "" then
+      line = line .. (empty and "" or " ") .. word
+      empty = false
+    end
   end
-  lines[#lines + 1] = line
+  if not empty or #lines == 0 then lines[#lines + 1] = line end
   return table.concat(lines, "\n")
 end
 

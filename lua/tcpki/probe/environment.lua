@@ -126,7 +126,8 @@ local function drop_unusable(settings, mistake)
     local value = settings[option]
     if value and not kinds.name[1](value) then
       local name = option == "namespace" and "TEMPORAL_NAMESPACE" or PREFIX .. "SERVER_NAME"
-      mistake("bad_value", ("%s is %s, which holds white space or letters beyond ASCII"):format(name, printable(('"%s"'):format(value))),
+      local message = '%s is "%s", which holds white space or letters beyond ASCII'
+      mistake("bad_value", message:format(name, printable(value)),
         "write the name alone, without quotes or a line end behind it", { who = "every SDK, which asks for that name" })
       settings[option] = nil
     end
