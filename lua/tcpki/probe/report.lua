@@ -6,12 +6,14 @@ local wrap = require("tcpki.report").wrap
 
 local report = {}
 
-local function milliseconds(seconds)
+--- A time that was measured, for people.
+-- @tparam number seconds
+-- @treturn string
+function report.duration(seconds)
   local ms = seconds * 1000
   if ms >= 10000 then return ("%.1f s"):format(seconds) end
   return (ms < 9.95 and "%.1f ms" or "%.0f ms"):format(ms)
 end
-report.duration = milliseconds
 
 --- Seconds in the largest fitting unit, for people.
 -- @tparam number seconds
@@ -42,7 +44,7 @@ local refused = { alert = true, closed = true, reset = true }
 
 -- One rung as people read it; nil where there is nothing to tell.
 local function say(rung, result)
-  local took = rung.seconds and milliseconds(rung.seconds)
+  local took = rung.seconds and report.duration(rung.seconds)
   if rung.state == "failed" and not result.cause:find "^ok_" then
     local ended = result.trace and result.trace.ended
     if not took then return rung.stage .. " failed" end
@@ -64,7 +66,7 @@ local function rungs(result)
   for _, rung in ipairs(result.ladder) do
     if rung.state ~= "skipped" then parts[#parts + 1] = say(rung, result) end
   end
-  if result.timings.health then parts[#parts + 1] = "health " .. milliseconds(result.timings.health) end
+  if result.timings.health then parts[#parts + 1] = "health " .. report.duration(result.timings.health) end
   parts[#parts + 1] = result.peer_address or result.address
   -- A line may end behind a dot, and nowhere else.
   for i, part in ipairs(parts) do parts[i] = part:gsub(" ", "\1") end
@@ -84,7 +86,7 @@ local function describe_addresses(lines, result)
     if several and one.server_certificate then more = more .. ", certificate " .. one.server_certificate:sub(1, 16) end
     if #one.differs > 0 then more = more .. ", unlike the others" end
     add(lines, "  %s%s  %s, %s%s", one.peer_address, (" "):rep(widest - #one.peer_address), one.cause,
-      milliseconds(one.timings.total), more)
+      report.duration(one.timings.total), more)
   end
 end
 

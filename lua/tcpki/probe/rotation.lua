@@ -38,15 +38,27 @@ local sides = { "old", "new" }
 
 -- ---- one look ----
 
--- "accepted", "refused", "unclear", or, of several addresses, "mixed".
+-- Of one address: "accepted", "refused" or "unclear".
+local function outcome_of(probed)
+  local outcome = control.outcome(probed)
+  return outcome == "let_in" and "accepted" or outcome
+end
+
+-- The addresses that count, each a result.
+local function each_address(probed)
+  local list = {}
+  for _, one in ipairs(probed.addresses or { probed }) do
+    if not one.no_route then list[#list + 1] = one end
+  end
+  return list
+end
+
+-- Of all addresses; where they differ, "mixed".
 local function seen_of(probed)
   local seen
-  for _, one in ipairs(probed.addresses or { probed }) do
-    if not one.no_route then
-      local outcome = control.outcome(one)
-      outcome = outcome == "let_in" and "accepted" or outcome
-      seen = (seen == nil or seen == outcome) and outcome or "mixed"
-    end
+  for _, one in ipairs(each_address(probed)) do
+    local outcome = outcome_of(one)
+    seen = (seen == nil or seen == outcome) and outcome or "mixed"
   end
   return seen or "unclear"
 end
@@ -76,6 +88,11 @@ end
 -- A server that has not loaded the CA says one of these, or nothing.
 local unknown = { client_ca_unknown = true, client_ca_twin = true, client_refused = true, rotation_not_loaded = true }
 
+local function is_one_certificate(both)
+  local old, new = both.old.result.certificate, both.new.result.certificate
+  return old ~= nil and new ~= nil and old.fingerprint == new.fingerprint
+end
+
 -- Whether waiting cannot help: a file that does not parse stays so, and a certificate that has expired.
 local function is_final(both)
   if both.as_wanted then return true end
@@ -94,20 +111,21 @@ local LOAD = "A Temporal server compares only the first certificate of each file
   .. "file of its own (slots), set refreshInterval (0, the default, is never), or restart the server. On Temporal "
   .. "Cloud, list what is accepted: tcld namespace accepted-client-ca list"
 
+local opposite = { accepted = "refused", refused = "accepted" }
+
+-- Where the other thing than what is wanted was seen, of several addresses.
 local function where_of(one)
   local places = {}
-  for _, at in ipairs(one.result.addresses or {}) do
-    local outcome = control.outcome(at) == "let_in" and "accepted" or "refused"
-    if not at.no_route and outcome ~= one.wanted then places[#places + 1] = at.peer_address end
+  for _, at in ipairs(one.result.addresses and each_address(one.result) or {}) do
+    if outcome_of(at) == opposite[one.wanted] then places[#places + 1] = at.peer_address end
   end
   return #places > 0 and " at " .. table.concat(places, ", ") or ""
 end
 
 -- The result that shows it: of several addresses the first that is not as it should be.
 local function showing(one)
-  for _, at in ipairs(one.result.addresses or {}) do
-    local outcome = control.outcome(at) == "let_in" and "accepted" or control.outcome(at)
-    if not at.no_route and outcome ~= one.wanted then return at end
+  for _, at in ipairs(each_address(one.result)) do
+    if outcome_of(at) ~= one.wanted then return at end
   end
   return one.result
 end
@@ -134,13 +152,13 @@ end
 local function judge(made, side)
   local one = made[side]
   local shown = showing(one)
-  if one.wanted == "refused" and control.outcome(shown) == "let_in" then
+  if one.wanted == "refused" and outcome_of(shown) == "accepted" then
     if side == "new" then
       return not_loaded(made, "accepts the new certificate already" .. where_of(one),
         "Go on with the step overlap, if the new CA was added; if not, see what the server verifies at all")
     end
     return not_loaded(made, "still accepts the old certificate" .. where_of(one), LOAD)
-  elseif side == "new" and control.outcome(shown) == "refused" and unknown[shown.cause] then
+  elseif side == "new" and outcome_of(shown) == "refused" and unknown[shown.cause] then
     return not_loaded(made, "still refuses the new certificate" .. where_of(one), LOAD, shown)
   end
   local cure = "Accept the CA of the old certificate again, beside the new one, until no client shows it any more"
@@ -193,38 +211,43 @@ function metatable.__tostring(made)
   return table.concat(lines, "\n")
 end
 
---- Looks, and waits where it may.
--- @tparam table settings `step` (a name), `old`, `new` (certificate and key), `wait` (seconds or nil), `control`
--- (false, true or a table), `common`: the settings of each probe
--- @treturn table
-function rotation.check(settings)
-  local started, wanted = probe_core.now(), rotation.steps[settings.step]
-  local made = setmetatable({ step = settings.step, tries = 0 }, metatable)
-  local pause, left = FIRST_PAUSE, nil
+-- Looks until nothing more can come of it, or the time is up: sets old, new, tries and waited.
+local function look_until(made, settings)
+  local started, pause, left = probe_core.now(), FIRST_PAUSE, nil
   repeat
     if left then
       together.sleep(math.min(pause, left))
       pause = math.min(pause * PAUSE_TIMES, LONGEST_PAUSE)
     end
-    local both = look(settings, wanted)
-    local old, new = both.old.result.certificate, both.new.result.certificate
-    if old and new and old.fingerprint == new.fingerprint then
-      error("probe.rotation: 'old' and 'new' are one certificate", 2)
-    end
+    local both = look(settings, rotation.steps[settings.step])
     made.old, made.new = both.old, both.new
     made.tries, made.waited = made.tries + 1, probe_core.now() - started
     left = (settings.wait or 0) - made.waited
-  until is_final(both) or left <= 0
-  made.ok = false
-  if not check_control(made, settings) then return made end
-  -- What cannot be sent was not judged by anybody.
+  until is_one_certificate(made) or is_final(both) or left <= 0
+end
+
+-- What cannot be sent was not judged by anybody.
+local function unsent_side(made)
   for _, side in ipairs(sides) do
-    local probed = made[side].result
-    if probed.stage == "input" then
-      as_probed(made, probed)
-      made.message = ("Of the %s certificate: %s"):format(side, probed.message)
-      return made
-    end
+    if made[side].result.stage == "input" then return side end
+  end
+end
+
+--- Looks, and waits where it may.
+-- @tparam table settings `step` (a name), `old`, `new` (certificate and key), `wait` (seconds or nil), `control`
+-- (false, true or a table), `common`: the settings of each probe
+-- @treturn table
+function rotation.check(settings)
+  local made = setmetatable({ step = settings.step, tries = 0, ok = false }, metatable)
+  look_until(made, settings)
+  if is_one_certificate(made) then error("probe.rotation: 'old' and 'new' are one certificate", 2) end
+  if not check_control(made, settings) then return made end
+  local unsent = unsent_side(made)
+  if unsent then
+    local probed = made[unsent].result
+    as_probed(made, probed)
+    made.message = ("Of the %s certificate: %s"):format(unsent, probed.message)
+    return made
   end
   for _, side in ipairs(sides) do
     if not made[side].as_wanted then return judge(made, side) end
