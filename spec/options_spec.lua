@@ -77,6 +77,26 @@ describe("tcpki.options", function()
     end)
   end)
 
+  it("blames whoever called what called it, where it is told so", function()
+    local function check(judge, ...)
+      judge(...)
+      return true
+    end
+    local function public(...)
+      local checked = check(...)
+      return checked
+    end
+    for _, case in ipairs { { options.expect, "f", "count", "1", "integer", 4 },
+      { options.list, "f", "number", { "1" }, "integer", 4 }, { options.list, "f", "number", { a = 1 }, "integer", 4 } } do
+      local function caller()
+        public(table.unpack(case))
+      end
+      local _, message = pcall(caller)
+      local line = debug.getinfo(caller, "S").linedefined + 1
+      assert.is_truthy(message:find("options_spec.lua:" .. line .. ":", 1, true), message)
+    end
+  end)
+
   describe("expect", function()
     it("gives the value back, or throws with the name of the argument", function()
       assert.equal(1, options.expect("the.function", "count", 1, "integer"))

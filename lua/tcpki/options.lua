@@ -90,9 +90,10 @@ end
 -- @tparam string name of the argument
 -- @param value
 -- @tparam string expected as in `check`
-function options.expect(where, name, value, expected)
+-- @tparam[opt=3] integer level whom to blame, as for `error`
+function options.expect(where, name, value, expected, level)
   if not accepts(expected, value) then
-    error(("%s: %s must be %s, not %s"):format(where, name, expected:gsub("|", " or "), type_of(value)), 3)
+    error(("%s: %s must be %s, not %s"):format(where, name, expected:gsub("|", " or "), type_of(value)), level or 3)
   end
   return value
 end
@@ -103,7 +104,8 @@ end
 -- @tparam string name of one of the values
 -- @tparam table values
 -- @tparam string expected as in `check`
-function options.list(where, name, values, expected)
+-- @tparam[opt=3] integer level whom to blame, as for `error`
+function options.list(where, name, values, expected, level)
   local last = 0
   for index in pairs(values) do
     if math.type(index) == "integer" and index > last then
@@ -113,11 +115,12 @@ function options.list(where, name, values, expected)
   -- Options where a list is wanted would look like an empty one.
   local field = next(values)
   if last == 0 and field ~= nil and not getmetatable(values) then
-    error(("%s: expected a list, not a table with '%s'"):format(where, tostring(field)), 3)
+    error(("%s: expected a list, not a table with '%s'"):format(where, tostring(field)), level or 3)
   end
   for i = 1, last do
     if not accepts(expected, values[i]) then
-      error(("%s: %s %d must be %s, not %s"):format(where, name, i, expected, type_of(values[i])), 3)
+      error(("%s: %s %d must be %s, not %s"):format(where, name, i, expected:gsub("|", " or "), type_of(values[i])),
+        level or 3)
     end
   end
   return values
