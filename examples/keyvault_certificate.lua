@@ -56,8 +56,9 @@ end
 
 local function transport(request)
   local parts = {}
+  -- No redirect: LuaSocket would send the token to wherever it points.
   local ok, sent, status = pcall(http.request, { url = request.url, method = request.method, create = secure,
-    headers = request.headers, source = request.body and ltn12.source.string(request.body),
+    redirect = false, headers = request.headers, source = request.body and ltn12.source.string(request.body),
     sink = ltn12.sink.table(parts) })
   if not ok or not sent then
     return nil, tostring(ok and status or sent)

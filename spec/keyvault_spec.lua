@@ -60,6 +60,13 @@ describe("keyvault", function()
         { { subject = "CN=x", content_type = "der" }, '"pem" or "pfx"' },
         { { subject = "CN=x", months = 0 }, "months" },
         { { subject = "CN=x", subject_alt_names = { { type = "ip", value = "10.0.0.1" } } }, "not ip" },
+        { { subject = "CN=x", subject_alt_names = { "front.example", "10.0.0.1" } }, '2: "10.0.0.1" is no DNS name' },
+        { { subject = "CN=x", subject_alt_names = { "spiffe://acme/ns/a" } }, "no DNS name" },
+        { { subject = "CN=x", subject_alt_names = { "" } }, "alternative name 1 has no value" },
+        { { subject = "CN=x", subject_alt_names = { dns = "front.example" } }, "expected a list" },
+        { { subject = "CN=x", subject_alt_names = { 5 } }, "string or table, not integer" },
+        { { subject = "CN=\xff" }, "CN=payments.a1b2c" }, -- no UTF-8, which JSON has to be
+        { { subject = "CN=x", key = { kind = "ec" } }, "unknown option 'kind'" },
         { { subject = "CN=x", renew = { percentage = 80, action = "renew" } }, '"email"' },
         { { subject = "CN=x", renew = { percentage = 100 } }, "1 to 99" },
         { { subject = "CN=x", renew = { percentage = 1, days_before = 1 } }, "not both" },
@@ -67,7 +74,11 @@ describe("keyvault", function()
         { { subject = "CN=x", digest = "SHA256" }, "unknown option 'digest'" },
         { {}, "subject" },
       } do
-        expect.throws({ "tcpki.keyvault.policy", case[2] }, keyvault.policy, case[1])
+        -- Whoever calls is to blame, wherever in the policy it is found.
+        expect.throws({ "keyvault_spec.lua", "tcpki.keyvault.policy", case[2] }, function()
+          local policy = keyvault.policy(case[1])
+          return policy
+        end)
       end
     end)
   end)
@@ -90,6 +101,7 @@ describe("keyvault", function()
         ["openssl's other label"] = without(pem, "\n$"):gsub("CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST"),
         ["DER"] = openssl.run("req -outform DER", pem),
         ["the operation of the API"] = cjson.encode { id = "x", status = "inProgress", csr = bare },
+        ["the field of az in its quotes"] = cjson.encode(bare) .. "\n",
         ["the operation of az"] = cjson.encode { cancellationRequested = false, csr = bare, statusDetails = "Please" },
       } do
         local csr, err = keyvault.csr(text)
@@ -99,12 +111,19 @@ describe("keyvault", function()
     end)
 
     it("refuses more than one, as the recipe with >> leaves them", function()
-      local other = openssl.run "req -new -newkey rsa:2048 -nodes -keyout /dev/null -subj /CN=other"
-      local other_bare = without(without(other, "%-%-%-%-%-[^\n]*\n"), "\n")
-      for _, text in ipairs { pem .. other, bare .. "\n" .. other_bare,
-        "-----BEGIN CERTIFICATE REQUEST-----\n" .. bare .. "\n" .. other_bare
-          .. "\n-----END CERTIFICATE REQUEST-----\n" } do
-        assert.matches(">>", expect.fault("several", keyvault.csr(text)).hint, 1, true)
+      -- The DER of one with a key on P-256, of which the default policy makes some, has 200 bytes or more: it begins
+      -- otherwise than longer and shorter ones do.
+      for _, kind in ipairs { "rsa:2048", "ec -pkeyopt ec_paramgen_curve:P-256", "ec -pkeyopt ec_paramgen_curve:P-384",
+        "ed25519" } do
+        local one = openssl.run(("req -new -newkey %s -nodes -keyout /dev/null -subj /CN=payments"):format(kind))
+        local two = openssl.run(("req -new -newkey %s -nodes -keyout /dev/null -subj /CN=payments"):format(kind))
+        local one_bare = without(without(one, "%-%-%-%-%-[^\n]*\n"), "\n")
+        local two_bare = without(without(two, "%-%-%-%-%-[^\n]*\n"), "\n")
+        for _, text in ipairs { one .. two, one_bare .. "\n" .. two_bare, one_bare .. "\n" .. one_bare,
+          "-----BEGIN CERTIFICATE REQUEST-----\n" .. one_bare .. "\n" .. two_bare
+            .. "\n-----END CERTIFICATE REQUEST-----\n" } do
+          assert.matches(">>", expect.fault("several", keyvault.csr(text)).hint, 1, true)
+        end
       end
     end)
 
@@ -116,22 +135,29 @@ describe("keyvault", function()
 
     it("says what else it is", function()
       local key = assert(tcpki.key.generate())
-      for what, text in pairs {
-        ["an empty text"] = " \n",
-        ["JSON of another kind"] = '{"a":1}',
-        ["an error of the vault"] = '{"error":{"code":"Forbidden"}}',
-        ["a JWK"] = '{"kty":"RSA","n":"x"}',
-        ["an OpenSSH public key"] = "ssh-rsa AAAAB3",
-        ["an OpenSSH key"] = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
-        ["a GPG key"] = "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nAAAA\n-----END PGP PRIVATE KEY BLOCK-----\n",
-        ["HTML or XML"] = "<html></html>",
+      local der = openssl.run("req -outform DER", pem)
+      for what, case in pairs {
+        ["only blanks"] = { "empty", " \n" },
+        ["JSON (an array)"] = { "wrong_kind", '[{"csr":"MIIC"}]' },
+        ["JSON (an object)"] = { "wrong_kind", '{"csr":null}' },
+        ["an error of the vault"] = { "wrong_kind", '{"error":{"code":"Forbidden"}}' },
+        ["a JSON web key"] = { "wrong_kind", '{"kty":"RSA","n":"x"}' },
+        ["is completed"] = { "wrong_kind", '{"status":"completed"}' },
+        ["an OpenSSH public key"] = { "not_pem", "ssh-rsa AAAAB3" },
+        ["OPENSSH PRIVATE KEY"] = { "wrong_kind",
+          "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n" },
+        ["PGP PRIVATE KEY BLOCK"] = { "wrong_kind",
+          "-----BEGIN PGP PRIVATE KEY BLOCK-----\n\nAAAA\n-----END PGP PRIVATE KEY BLOCK-----\n" },
+        ["HTML or XML"] = { "not_pem", "<html></html>" },
+        ["a PRIVATE KEY"] = { "wrong_kind", key:pem() },
+        ["a PKCS#12 file"] = { "wrong_kind", assert(tcpki.pkcs12.new { key = leaf.key, chain = leaf.chain }):der {
+          profile = "passwordless" } },
+        ["2 bytes follow the CSR"] = { "trailing_data", der .. "\0\0" },
+        ["damaged"] = { "bad_der", der:sub(1, -2) },
       } do
-        local err = expect.fault("wrong_kind", keyvault.csr(text))
-        assert.matches(what, err.message, 1, true)
-        assert.matches("pending show", err.hint, 1, true)
+        assert.matches(what, expect.fault(case[1], keyvault.csr(case[2])).message, 1, true)
       end
-      assert.matches("a private key", expect.fault("wrong_kind", keyvault.csr(key:pem())).message, 1, true)
-      assert.matches("completed", expect.fault("wrong_kind", keyvault.csr '{"status":"completed"}').message, 1, true)
+      assert.matches("pending show", expect.fault("not_pem", keyvault.csr "<html></html>").hint, 1, true)
       expect.fault("bad_json", keyvault.csr '{"csr":')
       expect.throws("text", keyvault.csr, nil)
     end)
@@ -146,6 +172,18 @@ describe("keyvault", function()
           openssl.run("x509 -inform DER", openssl.run("base64 -d -A", text)))
       end
       expect.throws("tcpki.chain", keyvault.merge_body, { leaf.certificate })
+    end)
+
+    it("refuses a certificate that the next one did not sign", function()
+      -- Name and key identifier of the CA are copied, so that the order of a chain does not show it.
+      local identifier = ca.certificate:subject_key_id():gsub("%x%x", ":%0"):sub(2):upper()
+      local stranger = openssl.run(("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null "
+        .. "-subj '/CN=Acme Workers' -addext subjectKeyIdentifier=%s"):format(identifier))
+      local built = assert(tcpki.chain.parse(leaf.certificate:pem() .. stranger))
+      assert.equal(2, #built)
+      local err = expect.fault("issuer_mismatch", keyvault.merge_body(built))
+      assert.equal(0, err.depth)
+      assert.equal("CN=payments.a1b2c", err.subject)
     end)
   end)
 
@@ -179,6 +217,13 @@ describe("keyvault", function()
       local odd = assert(ca:issue { common_name = "a", usage = "client", key = { type = "ed25519" } })
       assert.matches("Ed25519", expect.fault("unsupported_key",
         keyvault.import_body { key = odd.key, chain = odd.chain }).message)
+      local brainpool = assert(tcpki.key.parse(openssl.run
+        "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:brainpoolP256r1"))
+      local signed = assert(ca:issue { common_name = "a", usage = "client", key = brainpool })
+      assert.matches("brainpoolP256r1", expect.fault("unsupported_key",
+        keyvault.import_body { key = brainpool, chain = signed.chain }).message)
+      expect.fault("bad_passphrase", keyvault.import_body { key = leaf.key, chain = leaf.chain, format = "pfx",
+        passphrase = "\xe9t\xe9" })
       expect.fault("key_mismatch", keyvault.import_body { key = leaf.key, chain = assert(tcpki.chain.new {
         ca.certificate }) })
       local public = assert(tcpki.key.parse(openssl.run("pkey -pubout", leaf.key:pem())))
@@ -230,6 +275,8 @@ describe("keyvault", function()
     it("takes the JSON of the whole secret", function()
       holds(assert(keyvault.secret(cjson.encode { value = export "-passout pass:", contentType = "application/x-pkcs12",
         id = "https://acme.vault.azure.net/secrets/payments/1" })))
+      holds(assert(keyvault.secret(cjson.encode(export "-passout pass:") .. "\n")))
+      holds(assert(keyvault.secret(openssl.run("base64 -d -A", export "-passout pass:"))))
     end)
 
     it("writes what a worker reads, as a pair", function()
@@ -246,13 +293,44 @@ describe("keyvault", function()
       local no_key = openssl.run(("pkcs12 -export -nokeys -in %s -passout pass:"):format(heap))
       assert.matches("exportable", expect.fault("no_private_key",
         keyvault.secret((openssl.run("base64 -A", no_key)))).hint)
-      expect.fault("passphrase_required", keyvault.secret(export "-passout pass:swordfish"))
-      expect.fault("bad_base64", keyvault.secret "swordfish!")
+      assert.matches("tcpki.pkcs12", expect.fault("passphrase_required",
+        keyvault.secret(export "-passout pass:swordfish")).hint, 1, true)
+      assert.matches("tcpki.key", expect.fault("passphrase_required",
+        keyvault.secret(leaf.key:pem { passphrase = "swordfish" } .. leaf.chain:pem())).hint, 1, true)
+      expect.fault("bad_base64", keyvault.secret((export "-passout pass:"):gsub("=*$", ""):sub(1, 101)))
+      assert.matches("secret show", expect.fault("wrong_kind", keyvault.secret "swordfish!").hint)
+      expect.fault("trailing_data", keyvault.secret(openssl.run("base64 -d -A", export "-passout pass:") .. "\0"))
       expect.fault("wrong_kind", keyvault.secret '{"kty":"EC"}')
       expect.fault("wrong_kind", keyvault.secret("x", "text/plain"))
       expect.fault("key_mismatch", keyvault.secret(leaf.key:pem() .. ca.certificate:pem()))
       expect.fault("wrong_kind", keyvault.secret((openssl.run("base64 -A", leaf.certificate:der()))))
       expect.throws("value", keyvault.secret, nil)
+    end)
+
+    it("shows nothing of a value that is in the wrong place", function()
+      local err = expect.fault("wrong_kind", keyvault.secret("application/x-pem-file", leaf.key:pem()))
+      assert.is_nil(tostring(err):find("PRIVATE KEY", 1, true))
+      for _, text in ipairs { "swordfish!", '{"value":{"a":"swordfish"}}', '"swordfish"', '["swordfish"]',
+        "-----BEGIN PRIVATE KEY-----\nswordfish\n", '{"value":"swordfish!","contentType":"application/x-pem-file"}' } do
+        local none, refusal = keyvault.secret(text)
+        assert.is_nil(none)
+        assert.is_nil(tostring(refusal):find "swordfish")
+      end
+    end)
+
+    it("takes JSON of any shape", function()
+      for _, value in ipairs { "null", "5", "{}", "[]", "true", '""', '"x"', ("["):rep(2000) } do
+        for _, kind in ipairs { "null", "5", "{}", '""', '"application/x-pkcs12"', '"application/x-pem-file"' } do
+          for _, text in ipairs { ('{"value":%s,"contentType":%s}'):format(value, kind), ('{"csr":%s,"status":%s}')
+            :format(value, kind), "[" .. value .. "]", '{"value":' .. value } do
+            for _, read in ipairs { keyvault.secret, keyvault.csr } do
+              local none, err = read(text)
+              assert.is_nil(none)
+              assert.is_string(err.code)
+            end
+          end
+        end
+      end
     end)
 
     it("takes any bytes", function()
@@ -323,19 +401,65 @@ describe("keyvault", function()
       end
       assert.matches("no route", expect.fault("transport_failed", over(nil, "no route"):pending "a").message)
       expect.fault("bad_response", over({ status = 200, body = "<html>" }):pending "a")
-      expect.fault("bad_response", over({ status = 200, body = "3" }):pending "a")
-      expect.fault("bad_response", over({ status = 200, body = "{}" }):secret "a")
-      expect.fault("bad_response", over({ status = 200, body = "{}" }):merge("a", leaf.chain))
+      local policy = keyvault.policy { subject = "CN=a" }
+      for _, body in ipairs { "3", "null", "[]", "{}", "",
+        '{"status":5,"value":{},"cer":"MIIB","secret_props":"x"}' } do
+        for _, ask in ipairs { { "pending" }, { "secret" }, { "policy" }, { "cancel" }, { "create", policy },
+          { "merge", leaf.chain }, { "import", { key = leaf.key, chain = leaf.chain } } } do
+          local asked = over { status = 200, body = body }
+          expect.fault("bad_response", asked[ask[1]](asked, "a", ask[2]))
+        end
+      end
       expect.fault("vault_refused", over({ status = 502, body = "<html>" }):pending "a")
+      for _, body in ipairs { '{"error":null}', '{"error":{"code":5,"message":[]}}', '{"error":"x"}', "\xff" } do
+        expect.fault("vault_refused", over({ status = 500, body = body }):pending "a")
+      end
+      local loud = expect.fault("vault_refused", over({ status = 400, body = cjson.encode { error = { code = "Bad",
+        message = "a\27[2J\nb" .. ("é"):rep(100000) } } }):pending "a")
+      assert.is_nil(tostring(loud):find "\27")
+      assert.is_true(#loud.message < 2000)
+      assert(utf8.len(loud.message))
       expect.fault("no_csr", over({ status = 200, body = '{"status":"completed"}' }):pending("a"):csr())
-      expect.throws("integer status", over({}).pending, over {}, "a")
+      for _, response in ipairs { {}, "OK", { status = "200", body = "{}" }, { status = 200, body = {} } } do
+        expect.throws("integer status", over(response).pending, over(response), "a")
+      end
       local no_token = keyvault.client { vault = "acme-workers", transport = print,
         token = function() return nil, "az is not there" end }
       assert.matches("az is not there", expect.fault("no_token", no_token:pending "a").message)
     end)
 
+    it("sends no token that would end its header, and shows none", function()
+      for _, token in ipairs { "a.token\n", "a.token\r\nX-More: 1", "a token", "" } do
+        for _, given in ipairs { token, function() return token end } do
+          local sent = 0
+          local asked = keyvault.client { vault = "acme-workers", token = given,
+            transport = function() sent = sent + 1 end }
+          local err = expect.fault("bad_token", asked:pending "a")
+          assert.equal(0, sent)
+          assert.is_nil(tostring(err):find "a.token")
+        end
+      end
+    end)
+
+    it("gives up an operation that waits", function()
+      assert(client:create("waits", keyvault.policy { subject = "CN=a" }))
+      assert.equal("inProgress", assert(client:cancel "waits").status)
+      expect.fault("vault_refused", client:pending "waits")
+    end)
+
+    it("takes the URL as Azure writes it, with a slash, and none with a path or a user", function()
+      local asked = keyvault.client { url = "https://acme-workers.vault.azure.net/", token = vault.token,
+        transport = vault.transport }
+      assert(asked:create("slash", keyvault.policy { subject = "CN=a" }))
+      for _, url in ipairs { "https://acme.vault.azure.net/certificates", "https://me:secret@acme.vault.azure.net",
+        "acme" } do
+        expect.throws("'url'", keyvault.client, { url = url, transport = print })
+      end
+    end)
+
     it("throws on names that no vault has", function()
       expect.throws("letters, digits and hyphens", client.pending, client, "a/b")
+      expect.throws("a version", client.secret, client, "a", "../b")
       expect.throws("vault", keyvault.client, { vault = "a.b", transport = print })
       expect.throws("not both", keyvault.client, { vault = "abc", url = "https://a.b", transport = print })
       expect.throws("transport", keyvault.client, { vault = "abc" })
@@ -365,11 +489,23 @@ describe("keyvault", function()
       assert.matches("--version 7f1b", assert(commands.secret(with { version = "7f1b" })).az, 1, true)
       expect.throws("passphrase_env", commands.import, with { path = "x", body_path = "b", passphrase_env = "$(id)" })
       expect.throws("policy_path", commands.create, with { body_path = "b" })
+      expect.throws("unknown option 'version'", commands.pending, with { version = "7f1b" })
+      expect.throws("a version", commands.secret, with { version = "../7f1b" })
+      for _, given in ipairs { { vault = "a b", name = "c" }, { vault = "abc", name = "a/b" }, { vault = "abc" } } do
+        expect.throws("keyvault_spec.lua", function()
+          local told = commands.pending(given)
+          return told
+        end)
+      end
+      assert.matches("pending delete --vault-name acme-workers", assert(commands.cancel(place)).az, 1, true)
+      assert.matches("--request DELETE", commands.cancel(place).curl, 1, true)
       -- A shell sees the words that were meant.
-      local handle = assert(io.popen((create.curl:gsub("^curl", "printf '%%s\\n'"):gsub("%$TOKEN", "T"))))
+      local handle = assert(io.popen("curl() { cat; printf '%s\\n' \"$@\"; }; TOKEN=T; " .. create.curl))
       local words = handle:read "a"
       handle:close()
-      assert.matches("\nAuthorization: Bearer T\n--request\nPOST\n", words, 1, true)
+      assert.matches("^Authorization: Bearer T\n", words)
+      assert.matches("\n--header\n@-\n--request\nPOST\n", words, 1, true)
+      assert.is_nil(words:find("Bearer", 30, true), "the token is no argument")
     end)
   end)
 end)

@@ -69,6 +69,12 @@ operations["GET /pending"] = function(vault, name)
   return reply(200, held.operation)
 end
 
+operations["DELETE /pending"] = function(vault, name)
+  local held = vault.certificates[name]
+  vault.certificates[name] = nil
+  return reply(200, held.operation)
+end
+
 operations["POST /pending/merge"] = function(vault, name, body)
   local held = vault.certificates[name]
   local path = vault.directory:path(name)

@@ -5,7 +5,7 @@
 --       return { status = 200, body = "…" }            -- or nil, "why it could not be sent"
 --     end }
 --
--- A token never reaches an error; neither does what a secret holds.
+-- A token never reaches an error; neither does what a secret holds. What a function of yours throws passes through.
 -- @module tcpki.keyvault.client
 
 local address = require "tcpki.keyvault.address"
@@ -26,6 +26,15 @@ function metatable:__tostring()
 end
 
 -- ---- a request and its answer ----
+
+local TOKEN_HINT = "az account get-access-token --resource https://vault.azure.net --query accessToken --output tsv"
+
+-- What somebody else chose, for a message: no control characters, and no page of text.
+local function said_by(text)
+  text = text:gsub("\xc2[\x80-\x9f]", " "):gsub("[%c\x7f]+", " ")
+  local limit = utf8.offset(text, 501)
+  return limit and text:sub(1, limit - 1) .. "…" or text
+end
 
 -- By status, and by the word of the vault where it says more: what to do.
 local hints = {
@@ -57,8 +66,8 @@ end
 local function refusal(what, response)
   local answer = json.read(response.body or "", "bad_response", "", "")
   local said = type(answer) == "table" and type(answer.error) == "table" and answer.error or {}
-  local word = type(said.code) == "string" and said.code or nil
-  local message = type(said.message) == "string" and said.message or "it gave no reason"
+  local word = type(said.code) == "string" and said_by(said.code) or nil
+  local message = type(said.message) == "string" and said_by(said.message) or "it gave no reason"
   return fault.fail {
     code = "vault_refused", status = response.status, vault_code = word,
     message = ("the vault refused to %s: HTTP %d%s: %s"):format(what, response.status, word and ", " .. word or "",
@@ -67,6 +76,8 @@ local function refusal(what, response)
   }
 end
 
+local PROXY = "check that the URL is that of a vault, and no proxy answers in its place"
+
 local function token_of(self)
   local token = self.token
   if type(token) == "function" then
@@ -74,10 +85,20 @@ local function token_of(self)
     token, err = token()
     if type(token) ~= "string" then
       return fault.fail { code = "no_token", message = ("there is no token: %s"):format(tostring(err or "none given")),
-        hint = "az account get-access-token --resource https://vault.azure.net" }
+        hint = TOKEN_HINT }
     end
   end
+  -- RFC 6750, section 2.1. What a command printed ends in a line end, which would end the header.
+  if token and not token:find "^[%w._~+/-]+=*$" then
+    return fault.fail { code = "bad_token", hint = TOKEN_HINT,
+      message = token == "" and "the token is empty" or "the token holds a blank, a line end, or what else none holds" }
+  end
   return token or false
+end
+
+local function is_response(response)
+  return type(response) == "table" and math.type(response.status) and math.tointeger(response.status)
+    and (response.body == nil or type(response.body) == "string")
 end
 
 -- Sends, and gives back the object of a good answer.
@@ -86,7 +107,7 @@ local function send(self, what, operation, name, body, version)
   if token == nil then
     return nil, err
   end
-  local method, url = address.of(self.url, operation, name, version, self.api_version)
+  local method, url = address.of(self.url, operation, name, version)
   local headers = { ["Accept"] = "application/json" }
   headers["Content-Type"] = body and "application/json" or nil
   headers["Content-Length"] = body and tostring(#body) or nil
@@ -96,18 +117,24 @@ local function send(self, what, operation, name, body, version)
     return fault.fail { code = "transport_failed",
       message = ("the request to %s could not be sent: %s"):format(self.url, tostring(reason)),
       hint = "check the name of the vault, the network and the CAs that the HTTP library trusts" }
-  elseif type(response) ~= "table" or math.type(response.status) ~= "integer" then
-    error("tcpki.keyvault.client: transport must return a table with an integer status, or nil and a reason", 3)
+  elseif not is_response(response) then
+    error("tcpki.keyvault.client: transport must return a table with an integer status and a body, a string, or nil "
+      .. "and a reason", 3)
   elseif response.status < 200 or response.status > 299 then
     return refusal(what, response)
   end
   local answer
-  answer, err = json.read(response.body or "", "bad_response", "an answer of a vault",
-    "check that the URL is that of a vault, and no proxy answers in its place")
+  answer, err = json.read(response.body or "", "bad_response", "an answer of a vault", PROXY)
   if answer ~= nil and type(answer) ~= "table" then
-    return fault.fail { code = "bad_response", message = "not an answer of a vault: it is " .. json.kind(answer) }
+    return fault.fail { code = "bad_response", message = "not an answer of a vault: it is " .. json.kind(answer),
+      hint = PROXY }
   end
   return answer, err
+end
+
+-- An object that is of another kind than the operation's.
+local function unlike(what)
+  return fault.fail { code = "bad_response", message = "the answer of the vault has no " .. what, hint = PROXY }
 end
 
 local function text(value)
@@ -120,7 +147,7 @@ local operation_methods = {}
 local operation_metatable = { __name = "tcpki.keyvault.operation", __index = operation_methods }
 
 function operation_metatable:__tostring()
-  return ("tcpki.keyvault.operation (%s)"):format(self.status or "?")
+  return ("tcpki.keyvault.operation (%s)"):format(self.status)
 end
 
 --- The CSR of the operation, with its signature checked.
@@ -130,29 +157,34 @@ end
 -- @treturn[2] fault
 function operation_methods:csr()
   if not self.request then
-    return fault.fail { code = "no_csr", message = ("the operation is %s and has no CSR"):format(self.status or "?"),
+    return fault.fail { code = "no_csr", message = ("the operation is %s and has no CSR"):format(self.status),
       hint = 'only an issuer of the name "Unknown" leaves the signing to you' }
   end
   return csr(self.request)
 end
 
-local function operation_of(answer)
+local function operation_of(answer, err)
+  if not answer then
+    return nil, err
+  elseif not text(answer.status) then
+    return unlike "status"
+  end
   local reason = type(answer.error) == "table" and text(answer.error.message)
-  return setmetatable({ id = text(answer.id), status = text(answer.status),
+  return setmetatable({ id = text(answer.id), status = answer.status,
     details = text(answer.status_details) or reason, request = text(answer.csr),
     request_id = text(answer.request_id), target = text(answer.target) }, operation_metatable)
 end
 
 -- The certificate of a bundle: `cer`, base64 DER.
 local function bundle_of(answer)
-  local made, err
-  if text(answer.cer) then
-    made, err = certificate.parse(("-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n"):format(answer.cer))
-  else
-    made, err = fault.fail { code = "bad_response", message = "the answer of the vault has no certificate" }
+  if not text(answer.cer) then
+    return unlike "certificate"
   end
+  local made, err = certificate.parse(("-----BEGIN CERTIFICATE-----\n%s\n-----END CERTIFICATE-----\n"):format(
+    answer.cer))
   if not made then
-    return nil, err
+    return fault.fail { code = "bad_response", hint = PROXY,
+      message = ("the certificate in the answer of the vault is none: %s"):format(err.message) }
   end
   return { id = text(answer.id), key_id = text(answer.kid), secret_id = text(answer.sid), certificate = made }
 end
@@ -165,12 +197,12 @@ end
 -- @tparam tcpki.keyvault.policy policy
 -- @treturn[1] operation `status`, `details`, `id`, `request_id`, `target`; `:csr()`
 -- @treturn[2] nil
--- @treturn[2] fault `vault_refused` (with `status` and `vault_code`), `transport_failed`, `bad_response`, `no_token`
+-- @treturn[2] fault `vault_refused` (with `status` and `vault_code`), `transport_failed`, `bad_response`, `no_token`,
+-- `bad_token`
 function methods:create(name, policy)
   address.name("client:create", name)
   options.expect("client:create", "policy", policy, "tcpki.keyvault.policy")
-  local answer, err = send(self, "create " .. name, "create", name, policy:body())
-  return answer and operation_of(answer), err
+  return operation_of(send(self, "create " .. name, "create", name, policy:body()))
 end
 
 --- The operation that waits for its merge.
@@ -181,8 +213,7 @@ end
 -- @treturn[2] fault
 function methods:pending(name)
   address.name("client:pending", name)
-  local answer, err = send(self, "show the operation of " .. name, "pending", name)
-  return answer and operation_of(answer), err
+  return operation_of(send(self, "show the operation of " .. name, "pending", name))
 end
 
 --- Gives up the operation that waits, so that the name is free for another.
@@ -193,8 +224,7 @@ end
 -- @treturn[2] fault
 function methods:cancel(name)
   address.name("client:cancel", name)
-  local answer, err = send(self, "cancel the operation of " .. name, "cancel", name)
-  return answer and operation_of(answer), err
+  return operation_of(send(self, "cancel the operation of " .. name, "cancel", name))
 end
 
 --- Merges the signed chain into the operation that waits for it.
@@ -242,12 +272,16 @@ end
 --- The policy of a certificate as the vault holds it.
 -- @function client:policy
 -- @tparam string name
--- @treturn[1] table the object of the answer
+-- @treturn[1] table the object of the answer, in the spelling of the REST API
 -- @treturn[2] nil
 -- @treturn[2] fault
 function methods:policy(name)
   address.name("client:policy", name)
-  return send(self, "show the policy of " .. name, "policy", name)
+  local answer, err = send(self, "show the policy of " .. name, "policy", name)
+  if answer and type(answer.secret_props) ~= "table" then
+    return unlike "policy"
+  end
+  return answer, err
 end
 
 --- The key and the chain of a certificate, where it is exportable.
@@ -259,28 +293,26 @@ end
 -- @treturn[2] fault
 function methods:secret(name, version)
   address.name("client:secret", name)
-  if version ~= nil then
-    address.name("client:secret", version)
-  end
+  address.version("client:secret", version)
   local answer, err = send(self, "hand out the secret of " .. name, "secret", name, nil, version)
   if not answer then
     return nil, err
   elseif not text(answer.value) then
-    return fault.fail { code = "bad_response", message = "the answer of the vault has no value" }
+    return unlike "value"
   end
   return secret(answer.value, text(answer.contentType))
 end
 
+-- Azure writes it with a slash at its end (vaultUri).
 local function is_url(value)
-  return type(value) == "string" and value:find "^https?://[^/?#%s]+$" ~= nil
+  return type(value) == "string" and value:find "^https?://[^/?#@%s]+/?$" ~= nil
 end
 
 local known = {
   vault = "string",
-  url = { is_url, "a URL without a path, such as https://acme.vault.azure.net" },
+  url = { is_url, "a URL without a user and a path, such as https://acme.vault.azure.net" },
   transport = "function",
   token = "string|function",
-  api_version = "string",
 }
 
 --- Makes a client.
@@ -290,8 +322,7 @@ local known = {
 -- @tparam[opt] string given.url of the vault, in its place
 -- @tparam function given.transport takes `{ method, url, headers, body }`, returns `{ status, body }`, or nil and a
 -- reason
--- @param[opt] given.token a string, or a function that returns one (or nil and a reason)
--- @tparam[opt="7.4"] string given.api_version
+-- @param[opt] given.token a string, or a function that returns one (or nil and a reason), asked at each request
 -- @treturn client
 return function(given)
   local where = "tcpki.keyvault.client"
@@ -302,6 +333,5 @@ return function(given)
   if not url then
     url = address.of_vault(where, given.vault)
   end
-  return setmetatable({ url = url, transport = given.transport, token = given.token,
-    api_version = given.api_version }, metatable)
+  return setmetatable({ url = (url:gsub("/$", "")), transport = given.transport, token = given.token }, metatable)
 end

@@ -1,7 +1,8 @@
 --- The operations of a vault as commands: for `az`, and for `curl` with a token in the variable TOKEN.
 --
 -- Nothing is run here, and no command holds a key, a passphrase or a token: what is secret stays in a file or in a
--- variable of the environment.
+-- variable of the environment. curl reads the token from its standard input, so that the list of processes does not
+-- show it; a passphrase for az it does show, while az runs: import PEM, or a PFX without one, where others log in.
 -- @module tcpki.keyvault.commands
 
 local address = require "tcpki.keyvault.address"
@@ -10,28 +11,29 @@ local shell = require "tcpki.shell"
 
 local commands = {}
 
--- What stays a variable of the shell, in double quotes.
-local AUTHORIZATION = '"Authorization: Bearer $TOKEN"'
-
-local known = {
-  vault = "string", name = "string", policy_path = "string", body_path = "string", chain_path = "string",
-  path = "string", passphrase_env = "string", version = "string",
-}
+-- What stays a variable of the shell, in double quotes. printf is the shell's own, no process.
+local CURL = [[printf 'Authorization: Bearer %s\n' "$TOKEN" | ]]
+  .. "curl --fail-with-body --silent --show-error --header @- "
 
 --- How the variable TOKEN is filled for the commands of curl.
 commands.token = "TOKEN=$(az account get-access-token --resource https://vault.azure.net --query accessToken "
   .. "--output tsv)"
 
-local function check(operation, given, needed)
+local function check(operation, given, needed, more)
   local where = "tcpki.keyvault.commands." .. operation
+  local known = { vault = "string", name = "string", [more or "name"] = "string" }
+  for _, name in ipairs(needed) do
+    known[name] = "string"
+  end
   given = options.check(where, given, known, 4)
   for _, name in ipairs { "vault", "name", table.unpack(needed) } do
-    options.expect(where, ("option '%s'"):format(name), given[name], "string")
+    options.expect(where, ("option '%s'"):format(name), given[name], "string", 4)
   end
   if given.passphrase_env and not given.passphrase_env:find "^[%a_][%w_]*$" then
     error(("%s: option 'passphrase_env' must name a variable, not %q"):format(where, given.passphrase_env), 3)
   end
-  return given, address.of_vault(where, given.vault), address.name(where, given.name)
+  address.version(where, given.version, 4)
+  return given, address.of_vault(where, given.vault, 4), address.name(where, given.name, 4)
 end
 
 local function az(words, given, more, after)
@@ -52,7 +54,7 @@ local function curl(url, operation, name, body_path, version)
   end
   words[#words + 1] = whole
   local text, err = shell.command(words)
-  return text and ("curl --fail-with-body --silent --show-error --header %s %s"):format(AUTHORIZATION, text), err
+  return text and CURL .. text, err
 end
 
 local function both(first, first_error, second, second_error)
@@ -99,6 +101,18 @@ function commands.merge(given)
   return both(first, err, curl(url, "merge", name, given.body_path))
 end
 
+--- Gives up the operation that waits.
+-- @tparam table given `vault`, `name`
+-- @treturn[1] table `az`, `curl`
+-- @treturn[2] nil
+-- @treturn[2] fault
+function commands.cancel(given)
+  local url, name
+  given, url, name = check("cancel", given, {})
+  local first, err = az({ "certificate", "pending", "delete" }, given)
+  return both(first, err, curl(url, "cancel", name))
+end
+
 --- Imports a key with its chain.
 -- @tparam table given `vault`, `name`, `path` (the PEM or PFX), `body_path` (a file with `import_body`, mode 0600),
 -- `passphrase_env` (the variable that holds the passphrase of the PFX)
@@ -107,7 +121,7 @@ end
 -- @treturn[2] fault
 function commands.import(given)
   local url, name
-  given, url, name = check("import", given, { "path", "body_path" })
+  given, url, name = check("import", given, { "path", "body_path" }, "passphrase_env")
   local after = given.passphrase_env and (' --password "$%s"'):format(given.passphrase_env)
   local first, err = az({ "certificate", "import" }, given, { "--file", given.path }, after)
   return both(first, err, curl(url, "import", name, given.body_path))
@@ -120,7 +134,7 @@ end
 -- @treturn[2] fault
 function commands.secret(given)
   local url, name
-  given, url, name = check("secret", given, {})
+  given, url, name = check("secret", given, {}, "version")
   local more = given.version and { "--version", given.version }
   local first, err = az({ "secret", "show" }, given, more)
   return both(first, err, curl(url, "secret", name, nil, given.version))

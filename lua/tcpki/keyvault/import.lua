@@ -21,10 +21,14 @@ local known = {
   policy = "tcpki.keyvault.policy",
 }
 
--- What a vault holds: certificates.json, JsonWebKeyType and JsonWebKeyCurveName.
+-- What a vault holds: certificates.json, JsonWebKeyType and JsonWebKeyCurveName. P-256K is secp256k1.
+local curves = { ["P-256"] = true, ["P-384"] = true, ["P-521"] = true, secp256k1 = true }
+
 local function key_fault(key)
   if key:type() == "ed25519" then
     return "Ed25519"
+  elseif key:type() == "ec" and not curves[key:curve()] then
+    return "EC on " .. key:curve()
   elseif key:type() == "rsa" and key:bits() ~= 2048 and key:bits() ~= 3072 and key:bits() ~= 4096 then
     return ("RSA of %d bits"):format(key:bits())
   end
@@ -78,7 +82,7 @@ local order = { "value", "pwd", "policy", "key_props", "kty", "key_size", "crv",
 -- @tparam[opt] tcpki.keyvault.policy given.policy for renewals; without one it says only what the secret is to be
 -- @treturn[1] string JSON
 -- @treturn[2] nil
--- @treturn[2] fault `unsupported_key`, `no_private_key`, `key_mismatch`
+-- @treturn[2] fault `unsupported_key`, `no_private_key`, `key_mismatch`, `bad_passphrase`
 -- @raise where options do not go together
 return function(given)
   given = options.check(where, given, known)
@@ -95,13 +99,17 @@ return function(given)
   local unsupported = key_fault(given.key)
   if unsupported then
     return fault.fail { code = "unsupported_key", message = ("a vault holds no key of the kind %s"):format(unsupported),
-      hint = "use EC on P-256, P-384 or P-521, or RSA of 2048, 3072 or 4096 bits" }
+      hint = "use EC on P-256, P-384, P-521 or P-256K, or RSA of 2048, 3072 or 4096 bits" }
   elseif not given.key:is_private() then
     return fault.fail { code = "no_private_key", message = "the key has no private half", hint = "pass a private key" }
   elseif not given.key:matches(given.chain[1]) then
     return fault.fail { code = "key_mismatch", subject = tostring(given.chain[1]:subject()),
       message = "the key is not the key of the leaf",
       hint = "pass the key that the certificate was made for" }
+  end
+  if not utf8.len(given.passphrase or "") then
+    return fault.fail { code = "bad_passphrase", message = "the passphrase is not UTF-8, which JSON has to be",
+      hint = "pass it as UTF-8, or use one of ASCII" }
   end
   local value, err = (format == "pem" and pem_of or pfx_of)(given)
   if not value then

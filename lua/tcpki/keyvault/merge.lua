@@ -20,7 +20,7 @@ end
 -- @tparam chain chain as `authority:sign` gives it
 -- @treturn[1] string JSON
 -- @treturn[2] nil
--- @treturn[2] fault `not_issued`
+-- @treturn[2] fault `issuer_mismatch`
 return function(chain)
   options.expect("tcpki.keyvault.merge_body", "chain", chain, "tcpki.chain")
   local elements = {}
@@ -34,7 +34,7 @@ return function(chain)
     if issuer and not certificate:issued_by(issuer) then
       return fault.fail { code = "issuer_mismatch", depth = i - 1, subject = tostring(certificate:subject()),
         message = "the certificate that follows did not sign it",
-        hint = "tcpki.chain.new puts a heap of certificates in order" }
+        hint = "it has the name of the issuer and another key: pass the certificate of the CA that signed" }
     end
   end
   return json.write({ x5c = elements }, { "x5c" }, "  ") .. "\n"

@@ -67,7 +67,7 @@ end
 -- ---- the parts ----
 
 local function key_properties(given)
-  local key = options.check(where .. ": option 'key'", given.key, known_key, 5)
+  local key = options.check(where .. ": option 'key'", given.key, known_key, 4)
   local kind = key.type or (key.bits and "rsa") or "ec"
   local properties = { exportable = given.exportable ~= false, reuse_key = given.reuse_key == true }
   if kind == "rsa" then
@@ -92,15 +92,23 @@ local function key_properties(given)
   return properties
 end
 
+local function is_dns_name(text)
+  return text:find "^[%w*._-]+$" and not text:find "^[%d.]+$"
+end
+
 local function alternative_names(given)
   local names = {}
-  for i, name in ipairs(given.subject_alt_names or {}) do
+  for i, name in ipairs(options.list(where, "alternative name", given.subject_alt_names or {}, "string|table", 4)) do
     local kind, value = "dns", name
     if type(name) == "table" then
       kind, value = name.type, name.value
     end
-    if not name_kinds[kind] or type(value) ~= "string" or value == "" then
+    if not name_kinds[kind] then
       fail("alternative name %d: a vault takes dns, email and upn names, not %s", i, tostring(kind))
+    elseif type(value) ~= "string" or value == "" or not utf8.len(value) then
+      fail("alternative name %d has no value", i)
+    elseif kind == "dns" and not is_dns_name(value) then
+      fail("alternative name %d: %q is no DNS name, and a vault has no IP addresses and no URIs", i, value)
     end
     local list = name_kinds[kind]
     names[list] = names[list] or {}
@@ -123,8 +131,8 @@ local function lifetime_action(given, issuer)
   if not given.renew then
     return nil
   end
-  local renew = options.check(where .. ": option 'renew'", given.renew, known_renew, 5)
-  options.exclude(where .. ": option 'renew'", renew, { { "percentage", "days_before" } }, 5)
+  local renew = options.check(where .. ": option 'renew'", given.renew, known_renew, 4)
+  options.exclude(where .. ": option 'renew'", renew, { { "percentage", "days_before" } }, 4)
   local action = renew.action or "email"
   if not actions[action] then
     fail('option \'renew\': the action is "email" or "renew", not %q', action)
@@ -161,7 +169,7 @@ end
 local function policy(given)
   given = options.check(where, given, known)
   options.expect(where, "option 'subject'", given.subject, "string")
-  if not given.subject:find "^%s*%a+%s*=" then
+  if not given.subject:find "^%s*%a+%s*=" or not utf8.len(given.subject) then
     error(('%s: option \'subject\' must be a name such as "CN=payments.a1b2c", not %q'):format(where, given.subject), 2)
   end
   local months = given.months or 12

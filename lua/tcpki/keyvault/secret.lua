@@ -40,18 +40,17 @@ function methods:write(key_path, chain_path, write_options)
   return self.key:write_pair(key_path, chain_path, text, write_options)
 end
 
-local function wrong_kind(text)
-  return fault.fail { code = "wrong_kind", hint = HINT,
-    message = ("it is %s, not a secret of a vault"):format(content.name(text) or "of an unknown kind") }
-end
-
--- The JSON of the secret: its value and its type, which REST writes as contentType.
+-- The JSON of the secret: its value and its type, which REST writes as contentType. `az … --query value` writes the
+-- value alone, in its quotes.
 local function from_json(text, content_type)
   local bundle, err = json.read(text, "bad_json", "a secret of the vault", HINT)
-  if not bundle then
+  if bundle == nil then
     return nil, err
+  elseif type(bundle) == "string" then
+    return bundle, content_type
   elseif type(bundle) ~= "table" or type(bundle.value) ~= "string" then
-    return wrong_kind(text)
+    return fault.fail { code = "wrong_kind", hint = HINT,
+      message = ("it is %s, not a secret with a value"):format(content.name(bundle)) }
   end
   local stated = type(bundle.contentType) == "string" and bundle.contentType or nil
   return bundle.value, content_type or stated
@@ -72,13 +71,22 @@ local function together(private, certificates)
     content_type = PEM }, metatable)
 end
 
+-- A vault takes the passphrase of what is imported off: this came in as a secret of its own.
+local function without_passphrase(err)
+  if err.code == "passphrase_required" then
+    err.hint = "a vault hands its certificates out without one; read what has one with tcpki.key or tcpki.pkcs12"
+  end
+  return nil, err
+end
+
 -- A block as the object of a parser, with the line that it has in the whole.
 local function object_of(block, parse)
   local object, err = parse(block.source)
   if not object then
     err.line = block.line
+    return without_passphrase(err)
   end
-  return object, err
+  return object
 end
 
 local function from_pem(text)
@@ -118,16 +126,14 @@ end
 -- The vault writes its files with an empty password (azure-cli#11576), which has two forms: pkcs12 tries both.
 local function from_pfx(text)
   local bytes = base64.decode(DIALECT, text)
-  if not bytes or bytes == "" then
-    local what = content.name(text)
-    if what then
-      return wrong_kind(text)
-    end
-    return fault.fail { code = "bad_base64", message = "the value is not base64", hint = HINT }
+  if not bytes and text:find "^[%w+/=%s]*$" then
+    return fault.fail { code = "bad_base64", message = "the value is not base64, or damaged", hint = HINT }
   end
-  local file, err = pkcs12.parse(bytes)
+  -- What is no base64 at all is perhaps the file itself; if not, it is told what it is.
+  local file, err = pkcs12.parse(bytes or text)
   if not file then
-    return nil, err
+    err.hint = bytes and err.hint or HINT
+    return without_passphrase(err)
   elseif not file.key then
     return no_key()
   elseif not file.certificate then
@@ -137,20 +143,28 @@ local function from_pfx(text)
     content_type = PFX }, metatable)
 end
 
+-- Shown only where it can be a content type: a program may have swapped the two arguments.
+local function other_type(content_type)
+  local shown = #content_type <= 64 and content_type:find "^[%w.+-]+/[%w.+-]+$"
+  return fault.fail { code = "wrong_kind",
+    message = shown and "the secret has the content type " .. content_type or "the secret has another content type",
+    hint = "a certificate of a vault has application/x-pkcs12 or application/x-pem-file" }
+end
+
 --- Reads the value of a secret.
 -- @function secret
--- @tparam string value the field value, or the JSON of the whole secret
+-- @tparam string value the field value, or the JSON of the whole secret, or the bytes of the PFX
 -- @tparam[opt] string content_type `application/x-pkcs12` or `application/x-pem-file`; by default what the JSON says,
 -- or what the value looks like
 -- @treturn[1] table `key`, `certificate` (the one of the key), `chain` (leaf first, whatever the order was), `others`
 -- (certificates that do not belong to it), `content_type`; `:write(key_path, chain_path)`
 -- @treturn[2] nil
--- @treturn[2] fault `no_private_key`, `key_mismatch`, `wrong_kind` (with what it is), `bad_base64`, `bad_pem`, …
--- @raise on another content type
+-- @treturn[2] fault `no_private_key`, `key_mismatch`, `wrong_kind` (with what it is, or another content type),
+-- `bad_base64`, `bad_pem`, …
 return function(value, content_type)
   options.expect("tcpki.keyvault.secret", "value", value, "string")
   options.expect("tcpki.keyvault.secret", "content_type", content_type, "string|nil")
-  if value:find "^%s*{" then
+  if value:find '^%s*[{["]' then
     local inner, stated = from_json(value, content_type)
     if not inner then
       return nil, stated
@@ -163,6 +177,5 @@ return function(value, content_type)
   elseif content_type == PFX then
     return from_pfx(value)
   end
-  return fault.fail { code = "wrong_kind", message = ("the secret has the content type %q"):format(content_type),
-    hint = "a certificate of a vault has application/x-pkcs12 or application/x-pem-file" }
+  return other_type(content_type)
 end
