@@ -88,6 +88,56 @@ function address.parse(text)
   return { host = host, port = port, text = ("%s:%d"):format(host, port) }
 end
 
+-- ---- numeric ones ----
+
+local function is_ipv4(text)
+  local count = 0
+  for part in text:gmatch "[^.]+" do
+    count = count + 1
+    if not part:find "^%d%d?%d?$" or tonumber(part) > 255 then return false end
+  end
+  return count == 4 and text:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
+end
+
+-- The groups of a part of an IPv6 address; nil where one is none. The last may be an IPv4 address, which is two.
+local function groups_of(part, is_last)
+  local count, rest = 0, part
+  if is_last and rest:find "[%d.]+%.[%d.]+$" then
+    if not is_ipv4(rest:match "[^:]*$") then return nil end
+    count, rest = 2, rest:gsub(":?[^:]*$", "")
+  end
+  if rest == "" then return count end
+  for group in (rest .. ":"):gmatch "([^:]*):" do
+    if not group:find "^%x%x?%x?%x?$" then return nil end
+    count = count + 1
+  end
+  return count
+end
+
+-- RFC 4291, 2.2; a link-local address may name its interface behind a % (RFC 4007, 11).
+local function is_ipv6(text)
+  local digits = text:gsub("%%[%w._-]+$", "")
+  local before, after = digits:match "^(.-)::(.*)$"
+  if not before then return groups_of(digits, true) == 8 end
+  local one, other = groups_of(before, false), groups_of(after, true)
+  return one ~= nil and other ~= nil and one + other <= 7
+end
+
+--- Takes a numeric address apart: `192.0.2.1`, `192.0.2.1:7233`, `2001:db8::1`, `[2001:db8::1]:7233`.
+-- @tparam string text
+-- @treturn ?table `text` (without brackets), `ipv6` (boolean), `port` (where it names one); nil where it is none
+function address.parse_numeric(text)
+  local host, port = text, nil
+  if text:find "^%[" or is_ipv4(text:match "^[^:]*") then
+    local where = address.parse(text)
+    if not where then return nil end
+    host = where.host
+    port = text:find("[%d%]]:%d+$") and where.port or nil
+  end
+  if is_ipv4(host) then return { text = host, ipv6 = false, port = port } end
+  return is_ipv6(host) and { text = host, ipv6 = true, port = port } or nil
+end
+
 --- A numeric address as gRPC core's URI.
 -- @tparam string text numeric address, with the zone of a link-local one
 -- @tparam boolean ipv6

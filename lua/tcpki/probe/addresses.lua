@@ -14,52 +14,6 @@ local addresses = {}
 -- At once: more would measure how they wait for each other.
 local MOST = 8
 
-local function is_ipv4(text)
-  local count = 0
-  for part in text:gmatch "[^.]+" do
-    count = count + 1
-    if not part:find "^%d%d?%d?$" or tonumber(part) > 255 then return false end
-  end
-  return count == 4 and text:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
-end
-
--- The groups of a part of an IPv6 address; nil where one is none. The last may be an IPv4 address, which is two.
-local function groups_of(part, is_last)
-  local count, rest = 0, part
-  if is_last and rest:find "[%d.]+%.[%d.]+$" then
-    if not is_ipv4(rest:match "[^:]*$") then return nil end
-    count, rest = 2, rest:gsub(":?[^:]*$", "")
-  end
-  if rest == "" then return count end
-  for group in (rest .. ":"):gmatch "([^:]*):" do
-    if not group:find "^%x%x?%x?%x?$" then return nil end
-    count = count + 1
-  end
-  return count
-end
-
--- RFC 4291, 2.2; a link-local address may name its interface behind a % (RFC 4007, 11).
-local function is_ipv6(text)
-  local digits = text:gsub("%%[%w._-]+$", "")
-  local before, after = digits:match "^(.-)::(.*)$"
-  if not before then return groups_of(digits, true) == 8 end
-  local one, other = groups_of(before, false), groups_of(after, true)
-  return one ~= nil and other ~= nil and one + other <= 7
-end
-
--- A numeric address, perhaps with a port: `192.0.2.1`, `192.0.2.1:7233`, `2001:db8::1`, `[2001:db8::1]:7233`.
-local function parse(text)
-  local host, port = text, nil
-  if text:find "^%[" or is_ipv4(text:match "^[^:]*") then
-    local where = address.parse(text)
-    if not where then return nil end
-    host = where.host
-    port = text:find("[%d%]]:%d+$") and where.port or nil
-  end
-  if is_ipv4(host) then return { text = host, ipv6 = false, port = port } end
-  return is_ipv6(host) and { text = host, ipv6 = true, port = port } or nil
-end
-
 --- Whether a value is what the option `addresses` takes.
 -- @param value
 -- @treturn boolean
@@ -67,7 +21,7 @@ function addresses.is_choice(value)
   if value == "first" or value == "all" then return true end
   if type(value) ~= "table" or #value == 0 then return false end
   for _, one in ipairs(value) do
-    if type(one) ~= "string" or not parse(one) then return false end
+    if type(one) ~= "string" or not address.parse_numeric(one) then return false end
   end
   return true
 end
@@ -79,7 +33,7 @@ end
 function addresses.chosen(choice)
   if type(choice) ~= "table" then return nil, choice == "all" end
   local given = {}
-  for i, one in ipairs(choice) do given[i] = parse(one) end
+  for i, one in ipairs(choice) do given[i] = address.parse_numeric(one) end
   return given, true
 end
 
