@@ -78,16 +78,17 @@ describe("tcpki.options", function()
   end)
 
   it("blames whoever called what called it, where it is told so", function()
-    local function check(judge, ...)
+    local function judged(judge, ...)
       judge(...)
       return true
     end
     local function public(...)
-      local checked = check(...)
+      local checked = judged(...)
       return checked
     end
     for _, case in ipairs { { options.expect, "f", "count", "1", "integer", 4 },
-      { options.list, "f", "number", { "1" }, "integer", 4 }, { options.list, "f", "number", { a = 1 }, "integer", 4 } } do
+      { options.list, "f", "number", { "1" }, "integer", 4 },
+      { options.list, "f", "number", { a = 1 }, "integer", 4 } } do
       local function caller()
         public(table.unpack(case))
       end
