@@ -2,7 +2,6 @@
 
 local tcpki = require "tcpki"
 local answers = require "tcpki.probe.judge.answers"
-local certificate = require "tcpki.certificate"
 local context = require "tcpki.probe.context"
 local openssl = require "spec.support.openssl"
 local party = require "spec.support.probe_party"
@@ -178,18 +177,12 @@ end)
 local localhost = { { type = "dns", value = "localhost" }, { type = "ip", value = "127.0.0.1" } }
 local now = os.time()
 
--- A certificate of the server CA, or another, and its key: options of certificate.make.
-local function make(options)
-  local all = {
-    subject = { CN = "localhost" }, not_before = now - pki.day, not_after = now + pki.day,
-    issuer = pki.server_ca.certificate, issuer_key = pki.server_ca.key, key_usage = { "digital_signature" },
-  }
-  local key = options.key or assert(tcpki.key.generate())
+-- A server's leaf of the server CA, or of another issuer; false: self-signed.
+local function make(options, issuer)
+  local all = { subject = { CN = "localhost" }, extended_key_usage = false }
   for name, value in pairs(options) do all[name] = value end
-  all.key, all.public_key = nil, key
-  if all.self_signed then all.self_signed, all.issuer, all.issuer_key = nil, nil, key end
-  local made = assert(certificate.make(all))
-  return { certificate = made, chain = made, key = key }
+  if issuer == nil then issuer = pki.server_ca end
+  return wrong.make(issuer or nil, all)
 end
 
 local function frontend(leaf)
@@ -215,7 +208,7 @@ describe("a server whose certificate is not accepted", function()
   end
 
   it("is named where it signed the certificate itself, and is let in where that one is trusted", function()
-    local leaf = make { self_signed = true, subject_alt_names = localhost }
+    local leaf = make({ subject_alt_names = localhost }, false)
     local result = tls("server_self_signed", leaf)
     assert.matches("CN=localhost is self-signed", result.message, 1, true)
     local server <close> = frontend(leaf)
@@ -358,9 +351,8 @@ describe("a client certificate", function()
   it("that OpenSSL does not send is named before the server sees it", function()
     local server <close> = frontend(pki.server)
     for what, leaf in pairs {
-      ["md too weak"] = make { issuer = pki.client_ca.certificate, issuer_key = pki.client_ca.key, digest = "SHA1" },
-      ["key too small"] = make { issuer = pki.client_ca.certificate, issuer_key = pki.client_ca.key,
-        key = assert(tcpki.key.parse(openssl.run "genrsa 1024")) },
+      ["md too weak"] = make({ digest = "SHA1" }, pki.client_ca),
+      ["key too small"] = make({ key = assert(tcpki.key.parse(openssl.run "genrsa 1024")) }, pki.client_ca),
     } do
       local result = run(server:address(), leaf)
       assert.equal("client_weak_signature", result.cause, tostring(result))

@@ -2,9 +2,8 @@
 -- fault. Each is { certificate = PEM, key = PEM }, as a user passes it.
 
 local tcpki = require "tcpki"
-local certificate = require "tcpki.certificate"
-local openssl = require "spec.support.openssl"
 local temporary = require "spec.support.temporary"
+local wrong = require "spec.support.wrong"
 
 local day = 24 * 60 * 60
 local now = os.time()
@@ -30,17 +29,6 @@ local function issue(ca, options)
     common_name = options.name or "worker", usage = options.usage or "client", subject_alt_names = options.names,
     not_before = now + (options.from or -day), not_after = now + (options.to or 30 * day),
   })
-end
-
--- What no authority signs.
-local function make(options)
-  local key = assert(tcpki.key.generate())
-  local all = {
-    subject = { CN = "worker" }, not_before = now - day, not_after = now + 30 * day,
-    key_usage = { "digital_signature" }, public_key = key, issuer_key = key,
-  }
-  for name, value in pairs(options) do all[name] = value end
-  return { certificate = assert(certificate.make(all)), key = key }
 end
 
 local function pems(...)
@@ -69,20 +57,11 @@ local below = issue(first)
 local deep = issue(second)
 
 -- An intermediate that has expired issues nothing any more: signed with its key all the same.
-local below_old = make {
-  issuer = old.certificate, issuer_key = old.key, extended_key_usage = { "client_auth" },
-  not_before = now - 60 * day,
-}
+local below_old = wrong.make(old, { not_before = now - 60 * day, not_after = now + 30 * day })
 
 local function version_1()
-  local directory = temporary.directory()
-  local key = assert(tcpki.key.generate())
-  local request = openssl.run("req -new -subj /CN=worker -key " .. directory:file(nil, key:pem()))
-  local pem = openssl.run(("x509 -req -days 30 -CA %s -CAkey %s -CAserial %s -CAcreateserial"):format(
-    directory:file(nil, pki.client_ca), directory:file(nil, client_ca.key:pem()), directory:path "serial"), request)
-  directory:remove()
-  assert(assert(tcpki.certificate.parse(pem)):version() == 1)
-  return { certificate = pem, key = key:pem() }
+  local directory <close> = temporary.directory()
+  return shown(wrong.version_1(directory, "worker", client_ca))
 end
 
 local revoked = issue(client_ca)
@@ -98,16 +77,14 @@ pki.client = {
   none = {},
   unknown_ca = shown(issue(other_ca)),
   unknown_ca_sent = shown(issue(other_ca), other_ca.certificate),
-  self_signed = shown(make { extended_key_usage = { "client_auth" } }),
+  self_signed = shown(wrong.make(nil)),
   intermediate_missing = shown(below),
   intermediate_expired = shown(below_old, old.certificate),
   twin = shown(issue(twin_ca)),
   expired = shown(issue(client_ca, { from = -9 * day, to = -2 * day })),
   future = shown(issue(client_ca, { from = 2 * day, to = 9 * day })),
   wrong_usage = shown(issue(client_ca, { usage = "server", names = { { type = "dns", value = "worker.test" } } })),
-  sha1 = shown(make {
-    issuer = client_ca.certificate, issuer_key = client_ca.key, digest = "SHA1", extended_key_usage = { "client_auth" },
-  }),
+  sha1 = shown(wrong.make(client_ca, { digest = "SHA1" })),
   version_1 = version_1(),
   revoked = shown(revoked),
   leaf_last = { certificate = pems(first.certificate, below.certificate), key = below.key:pem() },
@@ -134,14 +111,12 @@ local function server(ca, host, options)
   return issue(ca, options)
 end
 
-local function odd_server(host, options)
-  options.subject = { CN = host }
-  if not options.self_signed then options.issuer, options.issuer_key = server_ca.certificate, server_ca.key end
-  options.self_signed = nil
-  return make(options)
+-- What no authority signs, for a server.
+local function odd_server(issuer, host, options)
+  local all = { subject = { CN = host }, not_after = now + 30 * day, extended_key_usage = { "server_auth" } }
+  for name, value in pairs(options or {}) do all[name] = value end
+  return shown(wrong.make(issuer, all))
 end
-
-local usage = { extended_key_usage = { "server_auth" } }
 
 -- By fault; the host NAME.test is served with it, where a stack chooses by SNI.
 pki.server = {
@@ -149,16 +124,14 @@ pki.server = {
   ["chain.test"] = shown(server(server_first, "chain.test"), server_first.certificate),
   ["untrusted.test"] = shown(server(untrusted_ca, "untrusted.test")),
   ["untrusted-sent.test"] = shown(server(untrusted_ca, "untrusted-sent.test"), untrusted_ca.certificate),
-  ["self-signed.test"] = shown(odd_server("self-signed.test", {
-    self_signed = true, subject_alt_names = names "self-signed.test", extended_key_usage = usage.extended_key_usage,
-  })),
+  ["self-signed.test"] = odd_server(nil, "self-signed.test", { subject_alt_names = names "self-signed.test" }),
   ["expired.test"] = shown(server(server_ca, "expired.test", { from = -9 * day, to = -2 * day })),
   ["future.test"] = shown(server(server_ca, "future.test", { from = 2 * day, to = 9 * day })),
-  ["usage.test"] = shown(odd_server("usage.test", {
+  ["usage.test"] = odd_server(server_ca, "usage.test", {
     subject_alt_names = names "usage.test", extended_key_usage = { "client_auth" },
-  })),
-  ["no-san.test"] = shown(odd_server("elsewhere.test", usage)),
-  ["cn-only.test"] = shown(odd_server("cn-only.test", usage)),
+  }),
+  ["no-san.test"] = odd_server(server_ca, "elsewhere.test"),
+  ["cn-only.test"] = odd_server(server_ca, "cn-only.test"),
   ["mismatch.test"] = shown(server(server_ca, "elsewhere.test", {
     names = { { type = "dns", value = "elsewhere.test" } },
   })),
