@@ -166,6 +166,9 @@ describe("a configuration of the Temporal server", function()
       "# enable-template\nglobal:\n  tls:\n    refreshInterval: {{ default \"0s\" (env \"X\") }}\n")
     local err = expect.fault("template", server.check(path))
     assert.same({ path, 4 }, { err.path, err.line })
+    assert.matches("which the server fills from its environment", err.message, 1, true)
+    err = expect.fault("template", server.check_text 'global: { tls: { refreshInterval: {{ env "X" }} } }\n')
+    assert.matches("which the server leaves as it is", err.message, 1, true)
     assert.is_truthy(server.check_text "# {{ a comment }}\nglobal: {}\n")
   end)
 
@@ -234,6 +237,10 @@ describe("a configuration of the Temporal server", function()
       for _, text in ipairs { "\0", "\255\1", "a: \1", "%YAML 9.9\n---\n", "&", "? [", "!<", "'", "a: b: c" } do
         assert.equal("bad_yaml", found(text)[1].code, text)
       end
+    end)
+
+    it("is no UTF-8, in some line", function()
+      assert.equal(2, found "global:\n  tls: { caf\233: 1 }\n"[1].line)
     end)
 
     it("does not move the cursor of a terminal", function()
@@ -328,6 +335,12 @@ describe("a configuration of the Temporal server", function()
       assert.is_nil(report[1].line)
       assert.equal("cannot unmarshal !!int `60` into time.Duration", report.server)
       assert.same({ "client_unknown" }, found { CLIENT1_CA_CERT = "client-ca.pem" })
+      assert.equal("frontend.server.clientCaFiles[2] (TEMPORAL_TLS_CLIENT2_CA_CERT)",
+        select(2, found { CLIENT2_CA_CERT = "nobody.pem" })[1].place)
+      -- What is to be set is named, too.
+      assert.equal("refreshInterval (TEMPORAL_TLS_REFRESH_INTERVAL)",
+        select(2, found { REFRESH_INTERVAL = "" })[1].place)
+      assert.matches("^set TEMPORAL_TLS_FRONTEND_CERT, ", assert(server.check_environment {})[1].hint)
       assert.same({ "unknown_field" }, found { SERVER_CERT = "internode.pem\n        nobody: 1" })
     end)
 

@@ -49,6 +49,12 @@ function cases.write(directory)
   leaf(directory, client, "worker", "client")
   local old = authority("Old CA", { not_before = now - 400 * DAY, not_after = now - 10 * DAY, days = false })
   certificate("old-ca.pem", old.certificate)
+  local carried = leaf(directory, server, "carried", "peer", { "internode" })
+  certificate("carried.pem", carried.chain, assert(tcpki.certificate.make {
+    subject = { CN = "Server CA" }, public_key = server.key, issuer = old.certificate, issuer_key = old.key,
+    not_before = now - 300 * DAY, not_after = now + 50 * DAY, basic_constraints = { ca = true },
+    key_usage = { "key_cert_sign", "crl_sign" },
+  }), old.certificate)
   leaf(directory, server, "ended", "peer", { "internode" },
     { not_before = now - 100, not_after = now - 10, days = false })
   leaf(directory, server, "tomorrow", "peer", { "internode" },
@@ -257,6 +263,8 @@ node("a key behind its parameters", "certFile: internode.pem, keyFile: parameter
   { lives = true })
 node("a traditional key", "certFile: rsa.pem, keyFile: traditional.key, " .. LET_IN, {}, { lives = true })
 node("a readable key", "certFile: internode.pem, keyFile: open.key, " .. LET_IN, { "key_readable" }, { lives = true })
+node("a way to a CA that was left behind, and has ended", "certFile: carried.pem, keyFile: carried.key, " .. LET_IN, {},
+  { lives = true })
 node("a leaf that outlives its CA", "certFile: outlives.pem, keyFile: outlives.key, " .. LET_IN, { "outlives_issuer" },
   { lives = true })
 row("an intermediate as the anchor", "    internode:\n      server: { certFile: issued.pem, keyFile: issued.key, "

@@ -66,6 +66,47 @@ local function advise_end(state, view, window, is_authority)
   end
 end
 
+-- The issuer of a certificate, and whether it is trusted: among the CAs that are named anywhere, else among what is
+-- sent behind the leaf. Of two certificates of one CA it is the one that ends later.
+local function issuer_of(state, view, own)
+  local pools = {}
+  for i, place in ipairs(state.pool_places) do
+    pools[i] = state.pools[place] or {}
+  end
+  local found
+  local function look(pool)
+    for _, other in ipairs(pool) do
+      if other.subject == view.issuer and other.der ~= view.der and other.key
+        and view.certificate:signed_by(other.key)
+        and not (found and found.certificate:not_after() >= other.certificate:not_after()) then
+        found = other
+      end
+    end
+  end
+  for _, pool in ipairs(pools) do
+    look(pool)
+  end
+  if found then
+    return found, true
+  end
+  look(own)
+  return found, false
+end
+
+-- What a leaf is verified by here: from it up to a CA that is trusted. What else lies behind it is for others, such as
+-- the way to a CA that was left behind, and may end when it likes.
+local function way_up(state, loaded)
+  local way = { loaded.views[1] }
+  for i = 2, #loaded.views do
+    local above, trusted = issuer_of(state, way[i - 1], loaded.views)
+    if not above or trusted then
+      break
+    end
+    way[i] = above
+  end
+  return way
+end
+
 local function advise_certificates(state, tls)
   local window = window_of(tls.expirationChecks)
   for _, loaded in ipairs(state.loaded) do
@@ -73,7 +114,7 @@ local function advise_certificates(state, tls)
     if view.version == 1 then
       state.once(view, "version_1", { view = view })
     end
-    for _, other in ipairs(loaded.views) do
+    for _, other in ipairs(way_up(state, loaded)) do
       advise_end(state, other, window, false)
     end
   end
@@ -89,39 +130,18 @@ local function advise_certificates(state, tls)
   end
 end
 
--- The issuer of a certificate among those that are named anywhere; what a connection was verified by comes first.
-local function issuer_of(state, view, own)
-  for _, chain in ipairs(state.chains) do
-    for i, other in ipairs(chain) do
-      if other.der == view.der and chain[i + 1] then
-        return chain[i + 1]
-      end
-    end
-  end
-  local pools = { own }
-  for i, place in ipairs(state.pool_places) do
-    pools[i + 1] = state.pools[place] or {}
-  end
-  for _, pool in ipairs(pools) do
-    for _, other in ipairs(pool) do
-      if other.subject == view.issuer and other.der ~= view.der and other.key
-        and view.certificate:signed_by(other.key) then
-        return other
-      end
-    end
-  end
-end
-
 local function advise_life(state)
   local function look(view, own)
     local above = issuer_of(state, view, own)
-    if above and view.certificate:not_after() > above.certificate:not_after() then
-      state.once(view, "outlives_issuer", { view = view, name = above.text,
-        date = date.minute(view.certificate:not_after()), other = date.minute(above.certificate:not_after()) })
+    local last, other = view.certificate:not_after(), above and above.certificate:not_after()
+    if above and last > other then
+      -- A leaf made with its CA may outlive it by seconds.
+      local shown = date.minute(last) ~= date.minute(other) and date.minute or date.rfc3339
+      state.once(view, "outlives_issuer", { view = view, name = above.text, date = shown(last), other = shown(other) })
     end
   end
   for _, loaded in ipairs(state.loaded) do
-    for _, view in ipairs(loaded.views) do
+    for _, view in ipairs(way_up(state, loaded)) do
       look(view, loaded.views)
     end
   end

@@ -65,7 +65,7 @@ end
 local function new_state(path, given)
   local state = {
     path = path, root = given.root, now = given.at or os.time(), report = report.new(), lines = {}, pairs = {},
-    pools = {}, pool_places = {}, loaded = {}, several = {}, chains = {}, modes = {}, seen = {},
+    pools = {}, pool_places = {}, loaded = {}, several = {}, modes = {}, seen = {},
   }
   function state.add(code, values)
     add(state, code, values)
@@ -287,6 +287,16 @@ local function check_tree(state, node, more)
   state.unchecked "the certificates: correct the configuration first"
 end
 
+-- common/config/loader.go: only with such a comment the server fills in templates, and reads the rest as it is.
+local function fills_in(text)
+  for line in text:sub(1, 1024):gmatch "[^\n]+" do
+    if line:find "^%s*#" and line:find("enable-template", 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 -- A template of Go, as in the server's own images: it is no YAML before it is rendered.
 local function template_line(text)
   local number = 0
@@ -298,12 +308,18 @@ local function template_line(text)
   end
 end
 
+-- The line of what is no UTF-8, which the parser does not say.
+local function unreadable_line(text)
+  local _, place = utf8.len(text)
+  return place and select(2, text:sub(1, place):gsub("\n", "")) + 1 or nil
+end
+
 -- Parses and checks.
 local function check_yaml(state, text)
   local node, err, more = yaml.parse(text)
   if err and err.code == "bad_yaml" then
     -- The server's parser says most things with the same words, but not what it had expected.
-    state.add("bad_yaml", { line = err.line, reason = err.message,
+    state.add("bad_yaml", { line = err.line or unreadable_line(text), reason = err.message,
       says = not err.message:find "^did not find expected" and err.message or nil })
     state.unchecked "everything else: correct the text first"
   elseif err then
@@ -319,7 +335,9 @@ local function check_parsed(state, text)
   local number = template_line(text)
   if number then
     return fault.fail { code = "template", path = state.path, line = number,
-      message = "the configuration is a template of Go, which the server fills from its environment",
+      message = fills_in(text) and "the configuration is a template of Go, which the server fills from its environment"
+        or "there is a template of Go, which the server leaves as it is, for no comment above it says "
+        .. "'# enable-template': dockerize or helm may fill it in",
       hint = "check what comes out of it: temporal-server --config DIRECTORY --env NAME render-config; "
         .. "for the template of the images, tcpki.server.check_environment" }
   end

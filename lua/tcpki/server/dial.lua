@@ -95,11 +95,9 @@ local function check_server(state, connection)
     local chain, reason, culprit = path.verify(view, roots, intermediates_of(server.pair), state.now)
     -- The server names its own time.
     local says = not chain and "tls: failed to verify certificate: " .. reason:gsub(": current time .*$", "")
-    if chain then
-      state.chains[#state.chains + 1] = chain
-    elseif reason:find "current time" then
+    if not chain and reason:find "current time" then
       add_time(state, reason, culprit, says)
-    else
+    elseif not chain then
       state.once(view, reason:find "incompatible key usage" and "server_usage" or "server_unknown", { view = view,
         who = connection.who, other = connection.other, place = connection.place,
         reason = reason:gsub("^x509: ", ""), says = says })
@@ -136,7 +134,6 @@ local function check_client(state, connection)
   local view = loaded.views[1]
   local chain, reason, culprit = path.verify(view, roots, intermediates_of(loaded), state.now, "client_auth")
   if chain then
-    state.chains[#state.chains + 1] = chain
     return
   end
   local says = "remote error: tls: " .. alert_of(reason)
