@@ -82,10 +82,29 @@ local function of_process()
   return values
 end
 
--- The text that comes out of the template, as far as TLS goes, and by what variable each field is set. Values stand
--- there as they are, without quotes, as they do in the template.
+-- By what variable each field is set, each item of a list, and what belongs to a section.
+local function variables_by_place()
+  local by_place = {}
+  local function add(place, variable)
+    by_place[place] = (by_place[place] and by_place[place] .. ", " or "") .. PREFIX .. variable
+  end
+  each_variable(function(section, field, variables)
+    local place = section == "" and field or section .. "." .. field
+    for i, variable in ipairs(variables) do
+      add(place, variable)
+      add(("%s[%d]"):format(place, i), variable)
+      if section ~= "" then
+        add(section, variable)
+      end
+    end
+  end)
+  return by_place
+end
+
+-- The text that comes out of the template, as far as TLS goes. Values stand there as they are, without quotes, as they
+-- do in the template.
 local function rendered(values)
-  local lines, by_place = { "global:", "  tls:" }, {}
+  local lines = { "global:", "  tls:" }
   local function value_of(variable)
     local value = values[PREFIX .. variable]
     return value ~= "" and value or nil
@@ -112,7 +131,6 @@ local function rendered(values)
       opened = section
     end
     local indent = section == "" and "    " or section:find "%." and "        " or "      "
-    by_place[section == "" and field or section .. "." .. field] = PREFIX .. variables[1]
     lines[#lines + 1] = ("%s%s:%s"):format(indent, field, is_list and "" or " " .. first)
     for _, variable in ipairs(is_list and variables or {}) do
       if value_of(variable) then
@@ -130,7 +148,7 @@ local function rendered(values)
     lines[#lines + 1] = ('publicClient: { hostPort: "%s" }'):format(values.PUBLIC_FRONTEND_ADDRESS
       or ("%s:%s"):format(values.BIND_ON_IP or "127.0.0.1", values.FRONTEND_GRPC_PORT or "7233"))
   end
-  return table.concat(lines, "\n") .. "\n", by_place
+  return table.concat(lines, "\n") .. "\n"
 end
 
 -- What the template makes of the variables, without a word.
@@ -167,7 +185,7 @@ end
 -- @function check_environment
 -- @tparam[opt] {[string]=string} variables by their names; those of this process by default
 -- @tparam[opt] table given as of `check`
--- @treturn[1] report as of `check`; in `place` the variable stands behind the field
+-- @treturn[1] report as of `check`; in `place` the variable stands behind the field, or those of a section
 -- @treturn[2] nil
 -- @treturn[2] fault as of `check`
 function environment.check(variables, given)
@@ -180,14 +198,17 @@ function environment.check(variables, given)
     end
   end
   local values = variables or of_process()
-  local text, by_place = rendered(values)
-  local report, err = require "tcpki.server.check".of_values(text, options.check(where, given, KNOWN))
+  local report, err = require "tcpki.server.check".of_values(rendered(values), options.check(where, given, KNOWN))
   if not report then
     return nil, err
   end
+  local by_place = variables_by_place()
   for _, finding in ipairs(report) do
-    local variable = finding.place and by_place[(finding.place:gsub("%[%d+%]$", ""))]
+    local variable = by_place[finding.place]
     finding.place = variable and ("%s (%s)"):format(finding.place, variable) or finding.place
+    if finding.code == "no_tls" then
+      finding.hint = ("set %sFRONTEND_CERT, %sFRONTEND_KEY and the others of docs/server.md"):format(PREFIX, PREFIX)
+    end
   end
   add_variables(report, values)
   return report
