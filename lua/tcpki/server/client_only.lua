@@ -47,9 +47,10 @@ local function read_authority(path)
   return made
 end
 
-local function make_authority(given)
+local function make_authority(path, given)
   if not given.company then
-    error(WHERE .. ": pass company: there is no ca.pem to take it from", 4)
+    return fault.fail { code = "not_found", path = at(path, "ca.pem"), message = "there is no CA to issue under",
+      hint = "name the directory that has one; or pass company, to make a new one" }
   end
   return authority.new { subject = { O = given.company }, path_length = 0, days = given.authority_days or DAYS,
     key = given.key }
@@ -58,7 +59,7 @@ end
 -- The CA in the directory, or a new one, and whether it is new.
 local function authority_of(path, there, given)
   if not there["ca.pem"] and not there["ca.key"] then
-    local made, err = make_authority(given)
+    local made, err = make_authority(path, given)
     return made, err, true
   end
   local made, err = read_authority(path)
@@ -201,13 +202,14 @@ local known = { directory = "string", company = "string", names = "table", days 
 -- @tparam table given
 --
 -- * `directory`: made where it is missing
--- * `company`: O of the CA; needed for a new one
+-- * `company`: O of the CA; without it there has to be one
 -- * `names`: of the clients, and of their files
 -- * `days` (365 by default, but less than the CA has left), `authority_days` of a new CA (365)
 -- * `key`: options for `tcpki.key.generate`; EC P-256 by default, the generator has `{ type = "rsa", bits = 4096 }`
 -- @treturn[1] table `authority`, `clients` (leaves by name), `names`, `directory`
 -- @treturn[2] nil
--- @treturn[2] fault `bad_name`, `already_exists`, `busy`, `not_found` (half a CA), `permission_denied`, …
+-- @treturn[2] fault `bad_name`, `already_exists`, `busy`, `not_found` (half a CA, or none and no company),
+-- `permission_denied`, …
 function client_only.client_only(given)
   given = options.check(WHERE, given, known)
   local path = options.expect(WHERE, "option 'directory'", given.directory, "string")

@@ -366,6 +366,10 @@ function rotate.rotate(given)
   for _, name in ipairs { "address", "internode" } do
     options.list(WHERE, ("option '%s', entry"):format(name), list_of(given[name]), "string")
   end
+  -- Nobody would be asked, and each step would be taken for seen.
+  if given.address and #list_of(given.address) == 0 then
+    error(WHERE .. ": option 'address' is empty", 2)
+  end
   options.list(WHERE, "option 'authorities', entry", given.authorities or {}, "string")
   for name, issuer in pairs(given.to or {}) do
     options.expect(WHERE, ("option 'to', '%s'"):format(tostring(name)), issuer, "tcpki.authority")

@@ -89,9 +89,9 @@ local function becomes(how, question)
     os.execute(PAUSE)
   until os.time() >= how.deadline
   return fault.fail {
-    code = "not_verified", subject = settings.server_name,
-    message = ("the server at %s does not follow: %s, but the probe says: %s"):format(settings.address, question.what,
-      (tostring(result):gsub("\n.*", ""))),
+    code = "not_verified",
+    message = ("the server at %s, asked for %s, does not follow: %s, but the probe says: %s (%s)"):format(
+      settings.address, settings.server_name, question.what, (tostring(result):gsub("\n.*", "")), result.message),
     hint = ("see that it runs on this directory, as it was written, and that its log has no 'failed to load "
       .. "certificates'; it looks for new files every %d s. Run it again: it carries on here"):format(how.refresh),
   }
@@ -240,7 +240,8 @@ end
 
 asked.forget = asked.clients
 
---- Sees, before anything is changed, that the server is one that lets in the certificates of some CAs as they are.
+--- Sees, before anything is changed, that the server is one that lets in the certificates of some CAs as they are. It
+-- has the time to look at its files once: nobody waits minutes to hear that an address is mistyped.
 -- @tparam tree self
 -- @tparam {string,…} names of the CAs that are to be rotated
 -- @tparam table how as for `prove`
@@ -257,7 +258,7 @@ function proof.before(self, names, how)
   if not ok then
     return nil, err
   end
-  how = setmetatable({ deadline = os.time() + how.timeout }, { __index = how })
+  how = setmetatable({ deadline = os.time() + math.min(how.timeout, how.refresh + ONE_PROBE) }, { __index = how })
   ok, err = ask_all(how, questions)
   if not ok then
     err.message = err.message:gsub("does not follow", "is not what this directory says")
