@@ -58,6 +58,12 @@ describe("the input of a probe is refused with the file, the line and the cure:"
     says({ "Read the file, or use the option that takes a path" }, result.hint)
   end)
 
+  it("a path by its own name, also where it ends in a dot", function()
+    local result = refused { certificate = false, certificate_path = "." }
+    assert.equal("file_missing", result.cause)
+    says({ ". cannot be read: it is a directory." }, result.message)
+  end)
+
   it("PEM that was cut off", function()
     local path = file("cut.pem", chain:sub(1, #chain // 2))
     local result = refused { certificate = false, certificate_path = path }
@@ -81,7 +87,7 @@ describe("the input of a probe is refused with the file, the line and the cure:"
     local result = refused { certificate = false, certificate_path = path }
     assert.equal("file_is_der", result.cause)
     says({ path .. " is the DER of a certificate" }, result.message)
-    local command = result.hint:match "openssl (.*)%.$"
+    local command = result.hint:match "%(openssl (.*)%)%.$" -- no dot that a shell takes for a part of the name
     assert.equal(("x509 -inform DER -in %s -out %s.pem"):format(path, path), command)
     openssl.run(command) -- what it hands out has to work
     assert.equal(chain, temporary.content(path .. ".pem"))

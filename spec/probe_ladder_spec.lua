@@ -142,7 +142,12 @@ describe("a stage that hangs", function()
     local result = run(full.address, pki.good, { limits = { connect = 0.4 } })
     assert.equal("unreachable", result.cause, tostring(result))
     assert.equal("connect", result.stage)
+    assert.matches("no TCP connection within %d+ ms", result.message)
     assert.is_true(result.timings.total < 30, tostring(result))
+    -- what the system says at once is told, and not how long was waited for it
+    result = run("255.255.255.255:7233", pki.good)
+    assert.equal("unreachable", result.cause, tostring(result))
+    assert.matches("255.255.255.255:7233 cannot be reached: [%u][%a ]+%.$", result.message)
   end)
 
   it("is the RPC where the server speaks HTTP/2 and answers nothing", function()
@@ -167,6 +172,7 @@ describe("a stage that hangs", function()
     assert.equal("unknown_host", result.cause)
     assert.equal("failed", result.ladder.resolve.state)
     assert.matches("did not answer in time", result.message)
+    assert.matches("resolver of this machine", result.hint) -- and not to look for a wrong letter
   end)
 
   it("changes nothing of a probe that is well", function()

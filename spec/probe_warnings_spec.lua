@@ -184,6 +184,15 @@ describe("a success", function()
     assert.is_false(result.ok)
     assert.equal("addresses_differ", words_of(result), tostring(result))
     assert.matches(other:address() .. " (server_expired)", result.warnings[1].message, 1, true)
+    -- also where most are not
+    local nobody = "127.0.0.1:" .. party.free_port()
+    result = probe.run {
+      address = "localhost:7233", addresses = { other:address(), plain:address(), nobody }, certificate = good.chain,
+      key = good.key, server_ca = pki.server_ca.certificate,
+    }
+    assert.equal("addresses_differ", words_of(result), tostring(result))
+    assert.matches((": %s (server_expired), %s (refused)."):format(other:address(), nobody), result.warnings[1].message,
+      1, true)
   end)
 end)
 

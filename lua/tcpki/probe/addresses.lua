@@ -59,9 +59,14 @@ local aspects = {
 }
 
 local function compare(list)
-  for _, one in ipairs(list) do one.differs = {} end
+  local well = {}
+  for _, one in ipairs(list) do
+    one.differs = {}
+    if one.ok then well[#well + 1] = one end
+  end
   for _, aspect in ipairs(aspects) do
-    local expected = usual(list, aspect.of)
+    -- Where some are well, it is their certificate that the others should have.
+    local expected = aspect.name == "certificate" and usual(well, aspect.of) or usual(list, aspect.of)
     for _, one in ipairs(list) do
       local value = aspect.of(one)
       if value ~= nil and value ~= expected then one.differs[#one.differs + 1] = aspect.name end

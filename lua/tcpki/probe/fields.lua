@@ -66,10 +66,17 @@ local function of_finding(made, context, about)
   made.gap, made.missing = found and found.gap or "the leaf", way and way.missing or made.issuer
 end
 
-local function tidy(text)
-  return type(text) == "string" and text:gsub("[%s.]+$", "") or text
+--- Takes over the fields of a judgement, without the dot that ends a message of somebody else. `what` may be a path: it
+-- stays as it is.
+-- @tparam table made
+-- @tparam table about
+-- @treturn table made
+function fields.take(made, about)
+  for name, value in pairs(about) do
+    made[name] = name ~= "what" and type(value) == "string" and value:gsub("[%s.]+$", "") or value
+  end
+  return made
 end
-fields.tidy = tidy
 
 --- The fields of a cause's sentence and cure.
 -- @tparam table context of `tcpki.probe.context`
@@ -79,9 +86,10 @@ fields.tidy = tidy
 function fields.of(context, seen, about)
   local leaf = context.certificates[1]
   local names = names_of(context, seen.trace)
+  local waited = report.duration(about.seconds or seen.elapsed or 0)
   local made = {
     host = context.host, name = context.server_name, namespace = context.namespace, peer = seen.peer,
-    waited = report.duration(about.seconds or seen.elapsed or 0), server_subject = context.server_subject or "",
+    waited = waited, reason = "no TCP connection within " .. waited, server_subject = context.server_subject or "",
     server_names = context.server_names or "none", server_issuer = context.server_issuer, clock = "",
     accepted = #names > 0 and "; it accepts certificates of " .. some(names) or "",
     under = #names > 0 and ", and the server accepts certificates under " .. some(names) or "",
@@ -92,7 +100,7 @@ function fields.of(context, seen, about)
     made.expiry = expiry_of(leaf, context.now)
     of_finding(made, context, about)
   end
-  for name, value in pairs(about) do made[name] = tidy(value) end
+  fields.take(made, about)
   made.evidence = about.evidence or ""
   return made
 end

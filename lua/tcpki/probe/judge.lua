@@ -76,7 +76,7 @@ end
 
 local function of_unreached(trace)
   local word = ({ refused = "refused", reset = "reset" })[trace.system] or "unreachable"
-  return word, { detail = trace.system_message }
+  return word, { reason = trace.system ~= "timeout" and trace.system_message or nil }
 end
 
 local function of_closed(context, trace)

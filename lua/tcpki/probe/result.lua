@@ -90,8 +90,7 @@ end
 -- @treturn table
 function result.early(settings, task, word, about)
   local made = start(settings, task)
-  local filled = { host = task.host }
-  for name, value in pairs(about) do filled[name] = fields.tidy(value) end
+  local filled = fields.take({ host = task.host }, about)
   made.findings, made.warnings = {}, {}
   return result.finish(result.conclude(made, word, about, filled), task)
 end

@@ -27,8 +27,11 @@ local resolve_details = {
 }
 
 local function resolve_cause(fault)
+  local is_unknown = fault.word == "unknown"
   return "unknown_host", {
-    detail = resolve_details[fault.word] or fault.message, certain = fault.word == "unknown",
+    detail = resolve_details[fault.word] or fault.message, certain = is_unknown,
+    cure = is_unknown and "Check the spelling; a Temporal Cloud name is NAMESPACE.ACCOUNT.tmprl.cloud"
+      or "Try again; look at the resolver of this machine or container (/etc/resolv.conf): it gave no answer",
   }
 end
 

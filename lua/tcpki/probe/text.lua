@@ -58,12 +58,12 @@ local function of_der(given, what)
   local file = what:find "^[%w._/-]+$" and what or "FILE"
   if not label and is_pkcs12(given) then
     return { what = what, kind = "a PKCS#12 file",
-      cure = ("Take the key and the certificates out of it: openssl pkcs12 -in %s -nodes -out %s.pem, or "
-        .. "tcpki.pkcs12.read"):format(file, file) }
+      cure = ("Take the key and the certificates out of it (openssl pkcs12 -in %s -nodes -out %s.pem), or read it "
+        .. "with tcpki.pkcs12.read"):format(file, file) }
   end
   local command = commands[label] or label and "pkey"
   return { what = what, kind = names[label] and "the DER of " .. names[label] or "binary, as DER is",
-    cure = command and ("Convert it: openssl %s -inform DER -in %s -out %s.pem"):format(command, file, file)
+    cure = command and ("Convert it (openssl %s -inform DER -in %s -out %s.pem)"):format(command, file, file)
       or "Pass the file that holds the PEM text: it has a line -----BEGIN" }
 end
 

@@ -6,6 +6,7 @@
 local date = require "tcpki.date"
 local later = require "tcpki.probe.later"
 local fill = require("tcpki.probe.words").fill
+local options = require "tcpki.options"
 local path = require "tcpki.probe.path"
 local roots = require "tcpki.probe.roots"
 local span = require("tcpki.probe.report").span
@@ -127,11 +128,12 @@ end
 local function addresses_differ(seen)
   local bad, good = {}, 0
   for _, one in ipairs(seen.addresses or {}) do
-    if one.ok and #(one.differs or {}) == 0 then
-      good = good + 1
-    elseif not one.no_route then
+    -- What is well is not like the others as well where most are not well.
+    local is_other = one.ok and options.has(one.differs or {}, "certificate")
+    if one.ok then good = good + 1 end
+    if is_other or not one.ok and not one.no_route then
       bad[#bad + 1] = ("%s (%s)"):format(one.peer_address or one.address,
-        one.ok and "another certificate" or one.cause)
+        is_other and "another certificate" or one.cause)
     end
   end
   if #bad == 0 or good == 0 then return nil end

@@ -3,7 +3,7 @@
 return {
   { word = "unknown_host", stage = "resolve",
     sentence = "The host {host} does not resolve: {detail}.",
-    cure = "Check the spelling; a Temporal Cloud name is NAMESPACE.ACCOUNT.tmprl.cloud.",
+    cure = "{cure}.",
     needs = "the resolver's word that there is no such name; not its silence",
     source = "getaddrinfo" },
 
@@ -13,7 +13,7 @@ return {
     needs = "a reset in answer to the first packet",
     source = "TCP RST" },
   { word = "unreachable", stage = "connect",
-    sentence = "{peer} does not answer: no TCP connection within {waited}.",
+    sentence = "{peer} cannot be reached: {reason}.",
     cure = "Check the route, the firewall and the security group.",
     needs = "no connection in time, or the system's word that there is no route",
     source = "connect(2)" },
