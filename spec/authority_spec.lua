@@ -571,6 +571,10 @@ CN = in a directory
           { "ec", "extendedKeyUsage = serverAuth\nsubjectAltName = DNS:a.example", "Digital Signature",
             "TLS Web Server Authentication" },
           { "ec", "basicConstraints = CA:FALSE", "Digital Signature", "TLS Web Client Authentication" },
+          { "ec", "keyUsage = digitalSignature,keyAgreement", "Digital Signature, Key Agreement",
+            "TLS Web Client Authentication" },
+          -- TLS 1.3 signs, whatever the key: a usage without that would be of no use.
+          { "rsa", "keyUsage = keyEncipherment", "Digital Signature", "TLS Web Client Authentication" },
         } do
           local leaf = assert(sign(case[1], case[2]))
           holds(leaf, ca.certificate)
@@ -584,6 +588,8 @@ CN = in a directory
         for _, case in ipairs {
           { "ec", "keyUsage = digitalSignature,keyCertSign", "key_cert_sign" },
           { "ec", "keyUsage = keyEncipherment", "key_encipherment" },
+          { "rsa", "keyUsage = digitalSignature,nonRepudiation", "content_commitment" },
+          { "rsa", "keyUsage = digitalSignature,dataEncipherment", "data_encipherment" },
           { "rsa", "extendedKeyUsage = clientAuth,codeSigning", "code_signing" },
           { "rsa", "basicConstraints = CA:TRUE,pathlen:0", "a CA" },
         } do

@@ -16,12 +16,13 @@ profiles.rows = {
   ca = { ca = true, key_usage = { "key_cert_sign", "crl_sign" }, days = 1825 },
 }
 
--- What a CSR may ask for beside the digital signature, by the type of its key (RFC 8813, section 3, and RFC 8410,
--- section 5, for the two that do not encipher).
+-- What a CSR may ask for, by the type of its key: what RFC 5280, section 4.2.1.12, has for TLS (RFC 8813, section 3,
+-- and RFC 8410, section 5, for the two that do not encipher). It has no key encipherment for a client; verifiers take
+-- it, and the default policy of Azure Key Vault asks for it.
 local permitted_key_usage = {
-  rsa = { digital_signature = true, non_repudiation = true, key_encipherment = true, data_encipherment = true },
-  ec = { digital_signature = true, non_repudiation = true, key_agreement = true },
-  ed25519 = { digital_signature = true, non_repudiation = true },
+  rsa = { digital_signature = true, key_encipherment = true },
+  ec = { digital_signature = true, key_agreement = true },
+  ed25519 = { digital_signature = true },
 }
 
 local BASIC_CONSTRAINTS = "2.5.29.19"
