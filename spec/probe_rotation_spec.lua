@@ -109,6 +109,7 @@ describe("a rotation", function()
     })
     local made = rotated(frontend:address(), "overlap", { new = expired, wait = 300 })
     assert.equal("client_expired", made.cause, tostring(made))
+    assert.matches("^Of the new certificate: The certificate CN=late expired on ", made.message)
     made = rotated(frontend:address(), "overlap", {
       new = { certificate = pki.stranger.chain, key = pki.good.key }, wait = 300,
     })

@@ -130,13 +130,18 @@ local function showing(one)
   return one.result
 end
 
--- Takes over what a probe says.
-local function as_probed(made, probed)
+-- Takes over what a probe says; side: of which certificate, where it is of one.
+local function as_probed(made, probed, side)
   for _, name in ipairs { "cause", "stage", "certain", "candidates", "message", "hint" } do
     made[name] = probed[name]
   end
+  -- Old and new have one subject, as a rule: its sentence alone does not tell which of them is meant.
+  if side then made.message = ("Of the %s certificate: %s"):format(side, made.message) end
   return made
 end
+
+-- The stages at which no certificate of ours has been looked at.
+local before_judgement = { resolve = true, connect = true, tls = true }
 
 local function not_loaded(made, detail, cure, shown)
   local about = {}
@@ -165,7 +170,7 @@ local function judge(made, side)
   if side == "old" and shown.cause == "rotation_not_loaded" then
     return not_loaded(made, "refuses the old certificate already" .. where_of(one), cure, shown)
   end
-  as_probed(made, shown)
+  as_probed(made, shown, not before_judgement[shown.stage] and side)
   if side == "old" and unknown[shown.cause] then made.hint = cure .. "." end
   return made
 end
@@ -243,12 +248,7 @@ function rotation.check(settings)
   if is_one_certificate(made) then error("probe.rotation: 'old' and 'new' are one certificate", 2) end
   if not check_control(made, settings) then return made end
   local unsent = unsent_side(made)
-  if unsent then
-    local probed = made[unsent].result
-    as_probed(made, probed)
-    made.message = ("Of the %s certificate: %s"):format(unsent, probed.message)
-    return made
-  end
+  if unsent then return as_probed(made, made[unsent].result, unsent) end
   for _, side in ipairs(sides) do
     if not made[side].as_wanted then return judge(made, side) end
   end
