@@ -26,6 +26,7 @@ local file = require "tcpki.file"
 local look = require "tcpki.certstrap.look"
 local make = require "tcpki.certstrap.make"
 local options = require "tcpki.options"
+local renew = require "tcpki.certstrap.renew"
 local revoke = require "tcpki.certstrap.revoke"
 local sign = require "tcpki.certstrap.sign"
 local store = require "tcpki.certstrap.store"
@@ -140,7 +141,7 @@ end
 -- @treturn[2] fault `no_issuer`, `changed_meanwhile`, `wrong_kind` (a CA with a new key), `revoked` (for the key's
 -- sake, and `key` is "same"), `busy`, …
 function methods:renew(name, given)
-  return sign.renew(self, name, given)
+  return renew.renew(self, name, given)
 end
 
 --- Revokes a certificate: `certstrap revoke`. Its CA's next CRL lists it; what is revoked already stays as it is.

@@ -20,19 +20,12 @@ local make = {}
 local subject_options = {
   common_name = "string", organization = "string", organizational_unit = "string", country = "string",
   province = "string", locality = "string", key_bits = "integer", curve = "string", key = "tcpki.key|string",
-  passphrase = "string|function", passphrase_file = "string", passphrase_env = "string",
 }
 
-local function with(more)
-  for name, kind in pairs(subject_options) do
-    more[name] = kind
-  end
-  return more
-end
-
-local init_options = with { expires = "string", years = "integer", permit_domain = "string|table",
-  path_length = "integer", exclude_path_length = "boolean", compatible = "boolean" }
-local request_options = with { ip = "string|table", domain = "string|table", uri = "string|table", csr = "string" }
+local init_options = store.with_passphrase({ expires = "string", years = "integer", permit_domain = "string|table",
+  path_length = "integer", exclude_path_length = "boolean", compatible = "boolean" }, subject_options)
+local request_options = store.with_passphrase({ ip = "string|table", domain = "string|table", uri = "string|table",
+  csr = "string" }, subject_options)
 
 -- In the order in which Go writes them.
 local SUBJECT = { { "C", "country" }, { "O", "organization" }, { "OU", "organizational_unit" }, { "L", "locality" },

@@ -16,17 +16,8 @@ local revoke = {}
 
 local DAY = 86400
 
-local passphrase_options = { passphrase = "string|function", passphrase_file = "string", passphrase_env = "string" }
-
-local function with(more)
-  for name, kind in pairs(passphrase_options) do
-    more[name] = kind
-  end
-  return more
-end
-
-local revoke_options = with { ca = "string", reason = "string", at = "integer", days = "integer" }
-local crl_options = with { ca = "string", days = "integer" }
+local revoke_options = store.with_passphrase { ca = "string", reason = "string", at = "integer", days = "integer" }
+local crl_options = store.with_passphrase { ca = "string", days = "integer" }
 
 --- How long a CRL of a CA holds: to the end of the CA, as the one that certstrap makes with it, for nobody comes back
 -- to an offline CA each month.

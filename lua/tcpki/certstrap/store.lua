@@ -101,6 +101,18 @@ function store.read(depot, stem, kind)
   return readers[kind].read(store.path(depot, stem, kind))
 end
 
+--- The types of options, with those of a passphrase beside them.
+-- @tparam table more
+-- @tparam[opt] table others
+-- @treturn table
+function store.with_passphrase(more, others)
+  for name, kind in pairs(others or {}) do
+    more[name] = kind
+  end
+  more.passphrase, more.passphrase_file, more.passphrase_env = "string|function", "string", "string"
+  return more
+end
+
 --- The options of a passphrase among others. An empty one is none, as it is to certstrap.
 -- @tparam table given
 -- @treturn table

@@ -222,8 +222,7 @@ local function roots_of(all)
   return bundle.new(roots)
 end
 
-local verify_options = { at = "integer", purpose = "string", passphrase = "string|function",
-  passphrase_file = "string", passphrase_env = "string" }
+local verify_options = store.with_passphrase { at = "integer", purpose = "string" }
 
 --- Checks one name, or all that is in the depot.
 -- @tparam depot depot
