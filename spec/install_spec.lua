@@ -19,7 +19,7 @@ describe("the rock #install", function()
 
   -- What the rock depends on is there from the distribution's packages, of which LuaRocks knows nothing.
   local function make(tree, environment)
-    return run(("%s luarocks --lua-version 5.4 make --deps-mode none --tree %s tcpki-scm-1.rockspec")
+    return run(("MAKEFLAGS=-j2 %s luarocks --lua-version 5.4 make --deps-mode none --tree %s tcpki-scm-1.rockspec")
       :format(environment or "", tree))
   end
 
