@@ -123,7 +123,9 @@ describe("a stage that hangs", function()
       assert.equal("failed", result.ladder.tls.state)
       -- the limit ended it, and not the 60 seconds of the whole
       assert.is_true(result.timings.total < 30, tostring(result))
-      assert.is_true(result.ladder.tls.seconds > 0.1)
+      -- which is also what the ladder says: not how long the trace was there
+      assert.is_true(result.ladder.tls.seconds >= 0.39, tostring(result))
+      assert.is_true(result.ladder.tls.seconds <= result.timings.given_up)
       assert.matches("tls silent after [%d.]+ ms", tostring(result))
     end
   end)

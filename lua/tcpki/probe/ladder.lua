@@ -134,6 +134,8 @@ local function attempt(task, where, share)
   if state == "ready" then
     seen.timings.ready = seen.elapsed
     ask(task, client, seen)
+  elseif state == "connecting" then
+    seen.timings.given_up = seen.elapsed
   elseif state == "failed" then
     -- Comes back at once, with what became of the connection.
     seen.system = together.ask(client, "system_info", nil, 1)

@@ -94,9 +94,12 @@ local function seconds_of(result)
     -- gRPC core tells the time of connect, tls and settings in one.
     settings = traced.settings or timings.ready, rpc = timings.rpc, namespace = timings.namespace,
   }
-  -- A trace times what it has passed; what is left it spent where it ended.
+  -- A trace times what it has passed; what is left it spent where it ended. Of a stage that hung it saw a part only: it
+  -- set out when gRPC core had hung there for a while.
   if traced.total and not seconds[result.stage] then
-    seconds[result.stage] = math.max(traced.total - (traced.connect or 0) - (traced.tls or 0), 0)
+    local hung = trace.ended == "silent" or trace.system == "timeout"
+    local all = math.max(traced.total, hung and timings.given_up or 0)
+    seconds[result.stage] = math.max(all - (traced.connect or 0) - (traced.tls or 0), 0)
   end
   return seconds
 end

@@ -6,7 +6,8 @@ return {
   { word = "silent_before_tls", stage = "tls",
     sentence = "{peer} {reached} did not finish the TLS handshake within {waited}.",
     cure = "Check that this port speaks TLS and that the server is not overloaded.",
-    needs = "a trace: without one, gRPC core's silence is also that of unreachable and silent_after_tls",
+    needs = "a trace: without one, gRPC core's silence is also that of unreachable and silent_after_tls; of a server "
+      .. "that serves one connection after the other (openssl s_server) the trace sees no more than this",
     source = "probe.md 3: gRPC core says \"Deadline Exceeded\" without a stage" },
   { word = "closed_at_once", stage = "tls",
     sentence = "{peer} closed the connection on the first TLS message.",
@@ -48,7 +49,7 @@ return {
     source = "RFC 7301, 3.2" },
   { word = "tls_failed", stage = "tls",
     sentence = "The TLS handshake with {peer} failed: {detail}.",
-    cure = "Compare the trace with the settings of the server.",
+    cure = "Look into the server's log; result.trace has how far the handshake came, to compare with its settings.",
     needs = "a handshake that broke, and no row that says more",
     source = "the trace" },
 
