@@ -5,13 +5,13 @@
 local advise = require "tcpki.server.advice"
 local decode = require "tcpki.server.decode"
 local dial = require "tcpki.server.dial"
-local fault = require "tcpki.fault"
 local fields = require "tcpki.server.fields"
 local file = require "tcpki.file"
 local load = require "tcpki.server.load"
 local options = require "tcpki.options"
 local report = require "tcpki.report"
 local rules = require "tcpki.server.rules"
+local source = require "tcpki.server.source"
 local validate = require "tcpki.server.validate"
 local yaml = require "tcpki.server.yaml"
 
@@ -86,52 +86,6 @@ local function new_state(path, given)
     table.insert(state.report.unchecked, word)
   end
   return state
-end
-
--- ---- the text ----
-
--- Names that differ in capitals or in the letters that people put between words.
-local function bare(name)
-  return (name:lower():gsub("[_%-]", ""))
-end
-
-local function likely(name, kind)
-  for _, row in ipairs(fields.types[kind]) do
-    if bare(row.name) == bare(name) or row.option and bare(row.option) == bare(name) then
-      return ("write %s"):format(row.name)
-    end
-  end
-  local known = {}
-  for i, row in ipairs(fields.types[kind]) do
-    known[i] = row.name
-  end
-  return "it knows " .. table.concat(known, ", ")
-end
-
-local cures = {
-  ["time.Duration"] = "write a duration of Go: 30s, 10m, 720h; it knows no days, and takes no bare numbers, not even 0",
-  bool = "write true or false, without quotes",
-  ["[]string"] = "write a list: [a.pem, b.pem]",
-}
-
-local function short(place)
-  return (place:gsub("^global%.tls%.", ""))
-end
-
-local function add_text(state, decoded)
-  for _, problem in ipairs(decoded.problems) do
-    state.add(problem.code, { place = short(problem.place), line = problem.line, wanted = problem.wanted,
-      name = problem.name, other = problem.other, cure = cures[problem.wanted] or "correct it",
-      says = state.is_text and ("line %d: %s"):format(problem.line, problem.says) or problem.says })
-  end
-  if decoded.stopped then
-    state.add("bad_yaml", { line = decoded.stopped.line, reason = decoded.stopped.message,
-      says = "yaml: " .. decoded.stopped.message })
-  end
-  for _, note in ipairs(decoded.notes) do
-    state.add(note.code, { place = short(note.place), line = note.line, name = note.name,
-      cure = note.kind and likely(note.name, note.kind) })
-  end
 end
 
 -- ---- what it says ----
@@ -263,7 +217,7 @@ end
 local function check_tree(state, node, more)
   local decoded = decode(node)
   state.lines = decoded.lines
-  add_text(state, decoded)
+  source.add(state, decoded)
   if more then
     state.add("several_documents", {})
   end
@@ -287,39 +241,12 @@ local function check_tree(state, node, more)
   state.unchecked "the certificates: correct the configuration first"
 end
 
--- common/config/loader.go: only with such a comment the server fills in templates, and reads the rest as it is.
-local function fills_in(text)
-  for line in text:sub(1, 1024):gmatch "[^\n]+" do
-    if line:find "^%s*#" and line:find("enable-template", 1, true) then
-      return true
-    end
-  end
-  return false
-end
-
--- A template of Go, as in the server's own images: it is no YAML before it is rendered.
-local function template_line(text)
-  local number = 0
-  for line in (text .. "\n"):gmatch "(.-)\r?\n" do
-    number = number + 1
-    if line:find "{{" and not line:find "^%s*#" then
-      return number
-    end
-  end
-end
-
--- The line of what is no UTF-8, which the parser does not say.
-local function unreadable_line(text)
-  local _, place = utf8.len(text)
-  return place and select(2, text:sub(1, place):gsub("\n", "")) + 1 or nil
-end
-
 -- Parses and checks.
 local function check_yaml(state, text)
   local node, err, more = yaml.parse(text)
   if err and err.code == "bad_yaml" then
     -- The server's parser says most things with the same words, but not what it had expected.
-    state.add("bad_yaml", { line = err.line or unreadable_line(text), reason = err.message,
+    state.add("bad_yaml", { line = err.line or source.unreadable_line(text), reason = err.message,
       says = not err.message:find "^did not find expected" and err.message or nil })
     state.unchecked "everything else: correct the text first"
   elseif err then
@@ -332,14 +259,9 @@ local function check_yaml(state, text)
 end
 
 local function check_parsed(state, text)
-  local number = template_line(text)
-  if number then
-    return fault.fail { code = "template", path = state.path, line = number,
-      message = fills_in(text) and "the configuration is a template of Go, which the server fills from its environment"
-        or "there is a template of Go, which the server leaves as it is, for no comment above it says "
-        .. "'# enable-template': dockerize or helm may fill it in",
-      hint = "check what comes out of it: temporal-server --config DIRECTORY --env NAME render-config; "
-        .. "for the template of the images, tcpki.server.check_environment" }
+  local ok, err = source.check_rendered(text, state.path)
+  if not ok then
+    return nil, err
   end
   state.is_text = true
   return check_yaml(state, text)
