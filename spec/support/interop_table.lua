@@ -29,10 +29,11 @@ local function key_list(artefacts)
 end
 
 local function cell_text(row, cells)
-  local missing, notes, seen, none = {}, {}, {}, 0
+  local missing, notes, seen, none, untold = {}, {}, {}, 0, 0
   for _, artefact in ipairs(row.artefacts) do
     local cell = cells[artefact.name]
     if cell.state == "none" then none = none + 1 end
+    if cell.state == "ok" and cell.text == "-" then untold = untold + 1 end
     if cell.state == "error" then
       missing[#missing + 1] = artefact
       if cell.limit and not seen[cell.limit] then
@@ -45,7 +46,7 @@ local function cell_text(row, cells)
   if none == #row.artefacts then
     return "–"
   elseif #missing == 0 then
-    return "yes"
+    return untold == 0 and "yes" or "read"
   elseif #missing == #row.artefacts then
     return "no" .. marks
   end
@@ -58,7 +59,8 @@ local intro = [[
 Written by `make test-interop`, from its last run; do not edit it by hand (`INTEROP=write make test-interop` does).
 
 Each artefact is made with keys of EC P-256, P-384, P-521, RSA 2048, 3072, 4096 and Ed25519. *yes*: read, and found to
-be the same (public key, fingerprints, serial numbers) for every key; *–*: the party has no reader for such a thing.
+be the same (public key, fingerprints, serial numbers) for every key; *read*: without an error, by a party that tells
+nothing of what is in it; *–*: the party has no reader for such a thing.
 
 ## What tcpki writes
 
