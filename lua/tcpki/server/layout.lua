@@ -23,6 +23,17 @@ local layout = {
 layout.MODE = 420 -- 0644
 layout.at = directory.at
 
+--- Certificates one after the other, as PEM.
+-- @tparam {certificate,…} certificates
+-- @treturn string
+function layout.pem(certificates)
+  local texts = {}
+  for i, certificate in ipairs(certificates) do
+    texts[i] = certificate:pem()
+  end
+  return table.concat(texts)
+end
+
 --- The CA of the clients of a host that has its own.
 -- @tparam ?string host nil for the frontend itself
 -- @treturn string

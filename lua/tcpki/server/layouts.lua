@@ -8,6 +8,7 @@
 local authority = require "tcpki.authority"
 local core = require "tcpki.core"
 local directory = require "tcpki.directory"
+local layout = require "tcpki.server.layout"
 local options = require "tcpki.options"
 local pkcs12 = require "tcpki.pkcs12"
 local server_tls = require "tcpki.server.tls"
@@ -130,20 +131,12 @@ local function add(files, name, text, mode)
   files[#files + 1] = { name = name, text = text, mode = mode or MODE }
 end
 
-local function text_of(certificates)
-  local texts = {}
-  for i, certificate in ipairs(certificates) do
-    texts[i] = certificate:pem()
-  end
-  return table.concat(texts)
-end
-
 local function add_files(files, row, made, published)
   local wanted, at = row.files, row.at
   files[#files + 1] = { name = at .. ".key", key = made.key }
   add(files, at .. (wanted.cert and ".cert" or ".pem"), made.certificate:pem())
   if wanted.chain then
-    add(files, at .. "-chain.pem", text_of(made.chain))
+    add(files, at .. "-chain.pem", layout.pem(made.chain))
   end
   if wanted.csr then
     local csr, err = core.csr.new { subject = subject_of(row), subject_alt_names = row.names, key = made.key }

@@ -56,14 +56,6 @@ end
 
 -- ---- asking ----
 
-local function text_of(certificates)
-  local texts = {}
-  for i, certificate in ipairs(certificates) do
-    texts[i] = certificate:pem()
-  end
-  return table.concat(texts)
-end
-
 local function let_in(result)
   return result.authenticated == true
 end
@@ -119,7 +111,7 @@ end
 local function add(questions, addresses, host, credentials, roots, what, right)
   for _, address in ipairs(addresses) do
     questions[#questions + 1] = { what = what, right = right, settings = {
-      address = address, server_name = host, server_ca = text_of(roots), certificate = credentials.certificate,
+      address = address, server_name = host, server_ca = layout.pem(roots), certificate = credentials.certificate,
       key = credentials.key } }
   end
 end

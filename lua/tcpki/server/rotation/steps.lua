@@ -84,14 +84,6 @@ local function write_client(client, texts)
   return directory.write(client.path, files, { overwrite = true, expected = client.texts })
 end
 
-local function bundle_text(certificates)
-  local texts = {}
-  for i, certificate in ipairs(certificates) do
-    texts[i] = certificate:pem()
-  end
-  return table.concat(texts)
-end
-
 local usages = { [1] = "client", [2] = "server", [3] = "peer" }
 
 local function usage_of(certificate)
@@ -209,7 +201,7 @@ function clients.take(self)
       if servers and not trusts(client, tree.anchor(servers)) then
         local roots = { table.unpack(client.roots) }
         roots[#roots + 1] = tree.anchor(servers)
-        texts[layout.SERVER_CA .. ".pem"] = bundle_text(roots)
+        texts[layout.SERVER_CA .. ".pem"] = layout.pem(roots)
       end
       local ok, err = write_client(client, texts)
       if not ok then
@@ -310,7 +302,7 @@ function forget.take(self)
           roots[#roots + 1] = root
         end
       end
-      local ok, err = write_client(client, { [layout.SERVER_CA .. ".pem"] = bundle_text(roots) })
+      local ok, err = write_client(client, { [layout.SERVER_CA .. ".pem"] = layout.pem(roots) })
       if not ok then
         return nil, err
       end
