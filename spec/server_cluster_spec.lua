@@ -130,11 +130,29 @@ describe("a cluster", function()
     for _, name in ipairs { "10.0.0.7", "2001:db8::7", "::1" } do
       assert(server.cluster { hosts = { name } })
     end
+    expect.fault("bad_name", server.cluster { hosts = { MAIN, ("abc."):rep(60) .. "a" } })
     expect.fault("bad_name", server.cluster { hosts = { MAIN }, clients = { "a", "a" } })
     expect.fault("bad_name", server.cluster { hosts = { MAIN }, organization = "a\0b" })
   end)
 
+  it("takes hosts with names too long for a common name, as the balancers of clouds have", function()
+    local balancer = "internal-k8s-temporal-frontend-0123456789-1234567890.us-east-1.elb.amazonaws.com"
+    local other = "other." .. balancer
+    local path = directory:path "temporal"
+    assert(assert(server.cluster { hosts = { balancer, { name = other, clients = { "ledger" } } } }):write(path))
+    for name, host in pairs { frontend = balancer, [other] = other } do
+      local certificate = assert(tcpki.certificate.read(("%s/certs/%s.pem"):format(path, name)))
+      assert.equal("CN=frontend", tostring(certificate:subject()))
+      assert.equal(host, certificate:subject_alt_names()[1].value)
+    end
+    assert.equal(0, #assert(server.check(path .. "/config/tls.yaml", { root = path })))
+    local function always() return true end
+    assert.is_true(assert(server.rotate { directory = path, withdraw = true, verify = always }).done)
+  end)
+
   it("throws on options that mean nothing", function()
+    expect.throws("tcpki.server.cluster: option 'days' must be", server.cluster, { hosts = { MAIN }, days = 0 })
+    expect.throws("option 'authority_days' must be", server.cluster, { hosts = { MAIN }, authority_days = -1 })
     expect.throws("option 'hosts'", server.cluster, {})
     expect.throws("'hosts' is empty", server.cluster, { hosts = {} })
     expect.throws("unknown option 'host'", server.cluster, { host = MAIN })

@@ -15,9 +15,11 @@ limits.BACKDATED = 600
 -- A thousand years: more would leave the times that a certificate can hold, or the integers.
 local DAYS_LIMIT = 365250
 
-function limits.days(where, given)
-  if given.days and (given.days < 1 or given.days > DAYS_LIMIT) then
-    error(("%s: option 'days' must be from 1 to %d, not %d"):format(where, DAYS_LIMIT, given.days), 3)
+function limits.days(where, given, name)
+  name = name or "days"
+  local days = given[name]
+  if days and (days < 1 or days > DAYS_LIMIT) then
+    error(("%s: option '%s' must be from 1 to %d, not %d"):format(where, name, DAYS_LIMIT, days), 3)
   end
   return given
 end

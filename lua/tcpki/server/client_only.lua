@@ -7,6 +7,7 @@ local core = require "tcpki.core"
 local directory = require "tcpki.directory"
 local fault = require "tcpki.fault"
 local file = require "tcpki.file"
+local limits = require "tcpki.authority.limits"
 local lock = require "tcpki.lock"
 local names = require "tcpki.server.names"
 local options = require "tcpki.options"
@@ -214,6 +215,8 @@ function client_only.client_only(given)
   given = options.check(WHERE, given, known)
   local path = options.expect(WHERE, "option 'directory'", given.directory, "string")
   options.expect(WHERE, "option 'names'", given.names, "table")
+  limits.days(WHERE, given)
+  limits.days(WHERE, given, "authority_days")
   options.list(WHERE, "option 'names', entry", given.names, "string")
   local ok, err = check_names(given)
   if not ok then

@@ -14,6 +14,7 @@ local development = require "tcpki.server.development"
 local directory = require "tcpki.directory"
 local fault = require "tcpki.fault"
 local layout = require "tcpki.server.layout"
+local limits = require "tcpki.authority.limits"
 local names = require "tcpki.server.names"
 local options = require "tcpki.options"
 local server_tls = require "tcpki.server.tls"
@@ -77,7 +78,7 @@ local function check_names(hosts, given)
   for i, host in ipairs(hosts) do
     -- The files of the first have the name of its role; it may be an address, of IPv6, too.
     if i > 1 or not host.name:find "^[%x:.]*:[%x:.]*:[%x:.]*$" then
-      local ok, err = names.check_file("a host", host.name)
+      local ok, err = names.check_host(host.name)
       if not ok then
         return nil, err
       end
@@ -168,11 +169,12 @@ local function make_leaves(given, hosts, authorities, internode_name)
   table.move(given.names or {}, 1, #(given.names or {}), 2, alternatives)
   local wanted = {
     { layout.INTERNODE, servers, "peer", internode_name, { internode_name } },
-    { layout.FRONTEND, servers, "server", #hosts[1].name <= 64 and hosts[1].name or layout.FRONTEND, alternatives },
+    { layout.FRONTEND, servers, "server", names.of_host(hosts[1].name, layout.FRONTEND), alternatives },
     { layout.SYSTEM_WORKER, authorities[layout.CLIENT_CA], "client", layout.SYSTEM_WORKER },
   }
   for i = 2, #hosts do
-    wanted[#wanted + 1] = { hosts[i].name, servers, "server", hosts[i].name, { hosts[i].name } }
+    wanted[#wanted + 1] = { hosts[i].name, servers, "server", names.of_host(hosts[i].name, layout.FRONTEND),
+      { hosts[i].name } }
   end
   local leaves = {}
   for _, entry in ipairs(wanted) do
@@ -231,6 +233,8 @@ local known = {
 function cluster.cluster(given)
   given = options.check(WHERE, given, known)
   options.expect(WHERE, "option 'hosts'", given.hosts, "table")
+  limits.days(WHERE, given)
+  limits.days(WHERE, given, "authority_days")
   local internode_name = given.internode_name or layout.INTERNODE
   local refresh = given.refresh_interval or REFRESH
   if refresh < 1 then
