@@ -3,6 +3,7 @@
 local causes = require "tcpki.probe.causes"
 local certificate = require "tcpki.certificate"
 local input = require "tcpki.probe.input"
+local keys = require "tcpki.key"
 local manglings = require "spec.support.manglings"
 local openssl = require "spec.support.openssl"
 local pem = require "tcpki.pem"
@@ -62,6 +63,25 @@ describe("the input of a probe is refused with the file, the line and the cure:"
     local result = refused { certificate = false, certificate_path = "." }
     assert.equal("file_missing", result.cause)
     says({ ". cannot be read: it is a directory." }, result.message)
+  end)
+
+  it("nothing of a key that was given in the place of its path", function()
+    local encoded = openssl.run("base64 -A", key)
+    local body = key:match("\n(.*)\n%-"):gsub("\n", "")
+    for _, text in ipairs { key, key:gsub("\n", "\\n"), key:gsub("\n", " "), encoded, body } do
+      for _, given in ipairs { { key = false, key_path = text }, { certificate = false, certificate_path = text },
+        { server_ca = false, server_ca_path = text } } do
+        local result = refused(given)
+        assert.equal("file_missing", result.cause, tostring(result))
+        says({ " cannot be read: it is no path, but the text itself" }, result.message)
+        local shown = (tostring(result) .. result.hint .. result.ladder.input.evidence):gsub("%s", "")
+        for at = 1, #body - 8 do assert.is_nil(shown:find(body:sub(at, at + 8), 1, true)) end
+        assert.is_nil(shown:find(encoded:sub(1, 24), 1, true))
+      end
+    end
+    local _, err = keys.read(key)
+    assert.equal("(PEM text, where a path belongs)", err.path)
+    assert.is_nil(tostring(err):find(key:sub(40, 60), 1, true))
   end)
 
   it("PEM that was cut off", function()

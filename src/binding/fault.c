@@ -30,6 +30,13 @@ static void set_reasons(lua_State *L, const char *reasons) {
     lua_setfield(L, -2, "openssl");
 }
 
+/* What was given as a path may be what belongs into the file, and that a key: nothing of it goes
+ * into a message. */
+static const char *shown_path(const char *path) {
+    bool is_content = path != NULL && strstr(path, "-----BEGIN") != NULL;
+    return is_content ? "(PEM text, where a path belongs)" : path;
+}
+
 int fault_push(lua_State *L, const pki_fault *fault, const char *path) {
     luaL_pushfail(L);
     lua_createtable(L, 0, 8);
@@ -37,7 +44,7 @@ int fault_push(lua_State *L, const pki_fault *fault, const char *path) {
     set_string(L, "code", pki_fault_word(fault->code));
     set_string(L, "message", fault->message);
     set_string(L, "hint", pki_fault_hint(fault));
-    set_string(L, "path", fault->path != NULL ? fault->path : path);
+    set_string(L, "path", shown_path(fault->path != NULL ? fault->path : path));
     set_string(L, "subject", fault->subject);
     set_integer(L, "line", fault->line, 0);
     set_integer(L, "column", fault->column, 0);

@@ -22,6 +22,8 @@ input.exclusive = {
   { "passphrase", "passphrase_env" }, { "passphrase_file", "passphrase_env" },
 }
 
+local PATH_CURE = "Check the path and its permissions"
+
 -- What lint need not name, because no reader of files minds it.
 local NUL = { message = "it contains a NUL" }
 
@@ -41,16 +43,28 @@ local function refuse(word, fields)
   return nil, { word = word, fields = fields }
 end
 
+-- Whether a path is none, but what belongs into the file, also as base64: nothing of it may be shown.
+local function is_content(path)
+  return path:find("-----BEGIN", 1, true) ~= nil or #path >= 64 and path:find "^[ML][IS][%w+/=%s]+$" ~= nil
+end
+
+local function refuse_path(path, name, label, err)
+  if is_content(path) then
+    return refuse("file_missing", { what = "The path of " .. label, detail = "it is no path, but the text itself",
+      cure = ("Pass it as %s, not as %s_path; in the variables of the SDKs, as _DATA, not as _PATH"):format(name, name) })
+  elseif err.code == "empty" then
+    return refuse("file_empty", { what = path })
+  end
+  return refuse("file_missing", { what = path, detail = (err.message:gsub("^cannot open it: ", "")), cure = PATH_CURE })
+end
+
 -- The text of `NAME` or `NAME_path`, and what to call it in a message. An object gives the text
 -- that it was read from, where there is one: these are the worker's own bytes; and it may say what to call it.
 local function text_of(settings, name, label)
   local value, path = settings[name], settings[name .. "_path"]
   if path then
     local content, err = core.file.read(path)
-    if not content then
-      return refuse(err.code == "empty" and "file_empty" or "file_missing",
-        { what = path, detail = (err.message:gsub("^cannot open it: ", "")) })
-    end
+    if not content then return refuse_path(path, name, label, err) end
     return content, path
   elseif type(value) == "string" then
     return value, label
@@ -122,9 +136,12 @@ local function key_of(given, what, settings)
     key, err = core.key.parse(blocks(given, "[%u ]*PRIVATE KEY"), options)
   end
   if not key and key_words[err.code] then
-    return refuse(key_words[err.code], { what = what })
+    local variable = options.passphrase_env
+    return refuse(key_words[err.code], { what = what,
+      unset = variable and (" (the variable %s is not set, or is empty)"):format(variable) or "" })
   elseif not key and err.path then
-    return refuse("file_missing", { what = err.path, detail = err.message })
+    return refuse("file_missing",
+      { what = err.path, detail = (err.message:gsub("^cannot open it: ", "")), cure = PATH_CURE })
   elseif key and not key:is_private() then
     return refuse("bad_pem", { what = what, detail = "it holds a public key", cure = "Pass the private key" })
   elseif not key or text.loses_key(given) then
@@ -211,7 +228,7 @@ end
 -- The CAs that the server is said to accept clients of: for the judgement alone, nothing of it is sent.
 local function load_accepted(material, settings)
   if settings.accepted == nil and settings.accepted_path == nil then return true end
-  local list, fault = input.certificates(settings, "accepted", "the accepted CAs")
+  local list, fault = input.certificates(settings, "accepted", "the list of accepted CAs")
   if not list then return nil, fault end
   material.accepted = assert(bundle.new(list))
   return true

@@ -38,7 +38,7 @@ return {
     source = "the file itself" },
   { word = "file_missing", stage = "input",
     sentence = "{what} cannot be read: {detail}.",
-    cure = "Check the path and its permissions.",
+    cure = "{cure}.",
     needs = "the operating system's word",
     source = "the operating system" },
   { word = "key_missing", stage = "input",
@@ -47,7 +47,7 @@ return {
     needs = "the options themselves",
     source = "RFC 8446, 4.4.3" },
   { word = "key_encrypted", stage = "input",
-    sentence = "{what} is encrypted, and no passphrase was given.",
+    sentence = "{what} is encrypted, and no passphrase was given{unset}.",
     cure = "Pass passphrase, passphrase_file or passphrase_env. For workers, which cannot, decrypt it: openssl pkcs8 "
       .. "-topk8 -nocrypt -in FILE -out NEW; keep that file at mode 0600.",
     needs = "the text itself",
