@@ -29,6 +29,11 @@ if arg[2] then
   os.exit(true)
 end
 
+if arg[1] then
+  io.stderr:write "usage: temporal_rotation.lua DIRECTORY ADDRESS [withdraw]\n"
+  os.exit(2)
+end
+
 local directory = assert(io.popen "mktemp -d"):read "l"
 local path = directory .. "/temporal"
 must(must(server.cluster { hosts = { "temporal.acme.example" }, clients = { "payments" } }):write(path))
