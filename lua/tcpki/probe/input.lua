@@ -51,7 +51,8 @@ end
 local function refuse_path(path, name, label, err)
   if is_content(path) then
     return refuse("file_missing", { what = "The path of " .. label, detail = "it is no path, but the text itself",
-      cure = ("Pass it as %s, not as %s_path; in the variables of the SDKs, as _DATA, not as _PATH"):format(name, name) })
+      cure = ("Pass it as %s, not as %s_path; in the variables of the SDKs, as _DATA, not as _PATH")
+        :format(name, name) })
   elseif err.code == "empty" then
     return refuse("file_empty", { what = path })
   end
