@@ -44,6 +44,47 @@ describe("what is neither PEM nor DER", function()
     end
   end)
 
+  it("is named where the armour says another kind than the content is", function()
+    local key = openssl.run "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"
+    local rsa = openssl.run "genrsa -traditional 2048"
+    local path = directory:file(nil, key)
+    local certificate = openssl.run(("req -x509 -new -key %s -subj /CN=a"):format(path))
+    local request = openssl.run(("req -new -key %s -subj /CN=a"):format(path))
+    -- OpenSSL before 3.4 makes it of version 1, and the list too.
+    local old = openssl.run(("x509 -req -signkey %s"):format(path), request)
+    local ca = directory:file(nil, certificate)
+    local database = directory:file(nil, "")
+    local config = directory:file(nil, ("[ca]\ndefault_ca = d\n[d]\ndatabase = %s\ndefault_md = sha256\n")
+      :format(database))
+    local list = openssl.run(("ca -gencrl -config %s -cert %s -keyfile %s -crldays 1"):format(config, ca, path))
+    local kinds = {
+      { "a key", key }, { "a key", rsa }, { "a key", openssl.run("ec", key) },
+      { "a key", openssl.run("pkcs8 -topk8 -passout pass:swordfish", key) },
+      { "a key", openssl.run("pkey -pubout", key) }, { "a certificate", certificate }, { "a certificate", old },
+      { "a CSR", request },
+      { "a CSR", openssl.run(("req -new -key %s -subj /CN=a -addext subjectAltName=DNS:a"):format(path)) },
+      { "a CRL", list }, { "a CRL", assert(assert(tcpki.authority.new { common_name = "a" }):crl()):pem() },
+      { "a PKCS#7 file", openssl.run("crl2pkcs7 -nocrl -certfile " .. ca) },
+    }
+    for _, reader in ipairs { { "a key", "key", "PRIVATE KEY" }, { "a certificate", "certificate", "CERTIFICATE" },
+      { "a certificate", "bundle", "CERTIFICATE" }, { "a certificate", "chain", "CERTIFICATE" },
+      { "a CSR", "csr", "CERTIFICATE REQUEST" }, { "a CRL", "crl", "X509 CRL" } } do
+      local what, room, label = table.unpack(reader)
+      for i, case in ipairs(kinds) do
+        local kind, pem = table.unpack(case)
+        local text = pem:gsub("(%-%-%-%-%-%u+) [%u%d ]+(%-%-%-%-%-)", "%1 " .. label .. "%2")
+        local made, err = tcpki[room].parse(text)
+        if kind == what then
+          assert(made or err.code == "passphrase_required", ("%d: %s"):format(i, err))
+        else
+          assert.equal("wrong_kind", err and err.code, ("%s of %d: %s"):format(room, i, err))
+          assert.equal(("it is %s, not %s"):format(kind, what), err.message)
+          assert.equal(1, err.line)
+        end
+      end
+    end
+  end)
+
   it("is named where it is a PKCS#12 file, of whatever writer", function()
     local key = directory:file(nil, openssl.run "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256")
     local certificate = directory:file(nil, openssl.run(("req -x509 -new -key %s -subj /CN=a"):format(key)))

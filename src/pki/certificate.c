@@ -113,7 +113,7 @@ static bool guard_public_key(const unsigned char *der, size_t length, pki_fault 
 }
 
 X509 *pki_certificate_from_der(const unsigned char *der, size_t length, pki_fault *fault) {
-    if (!pki_foreign_refuse_pkcs12((pki_view){der, length}, "a certificate", fault)) {
+    if (!pki_foreign_refuse((pki_view){der, length}, "a certificate", fault)) {
         return NULL;
     }
     const unsigned char *at = der;

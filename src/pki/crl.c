@@ -18,7 +18,7 @@ static const char *const reasons[] = {
 enum { REASONS = sizeof reasons / sizeof reasons[0] };
 
 X509_CRL *pki_crl_from_der(const unsigned char *der, size_t length, pki_fault *fault) {
-    if (!pki_foreign_refuse_pkcs12((pki_view){der, length}, "a CRL", fault)) {
+    if (!pki_foreign_refuse((pki_view){der, length}, "a CRL", fault)) {
         return NULL;
     }
     const unsigned char *at = der;

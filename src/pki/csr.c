@@ -30,7 +30,7 @@ static bool guard_public_key(const unsigned char *der, size_t length, pki_fault 
 }
 
 static X509_REQ *from_der(const unsigned char *der, size_t length, pki_fault *fault) {
-    if (!pki_foreign_refuse_pkcs12((pki_view){der, length}, "a CSR", fault)) {
+    if (!pki_foreign_refuse((pki_view){der, length}, "a CSR", fault)) {
         return NULL;
     }
     const unsigned char *at = der;

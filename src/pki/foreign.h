@@ -15,8 +15,11 @@ typedef struct pki_foreign {
 /* NULL where the text is none of them. */
 const pki_foreign *pki_foreign_of(pki_view text);
 
-/* Fails with wrong_kind where the DER is a PKCS#12 file and not what the caller reads. */
-bool pki_foreign_refuse_pkcs12(pki_view der, const char *what, pki_fault *fault);
+/*
+** Fails with wrong_kind where the DER is another kind of object than the caller reads, whatever its
+** armour says. `what`: "a certificate", "a CSR", "a CRL" or "a key".
+*/
+bool pki_foreign_refuse(pki_view der, const char *what, pki_fault *fault);
 
 /* PFX of RFC 7292, section 4: version 3, and a ContentInfo of PKCS#7. It may be BER. */
 bool pki_foreign_is_pkcs12(pki_view der);

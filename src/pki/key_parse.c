@@ -268,7 +268,7 @@ end:
 }
 
 static EVP_PKEY *from_der(pki_view der, const pki_view *passphrase, pki_fault *fault) {
-    if (!pki_foreign_refuse_pkcs12(der, "a key", fault)) {
+    if (!pki_foreign_refuse(der, "a key", fault)) {
         return NULL;
     }
     EVP_PKEY *key = NULL;
