@@ -337,6 +337,8 @@ describe("tcpki.certstrap", function()
       for _, compatible in ipairs { false, true } do
         assert.equal(path "worker.csr", expect.fault("bad_signature", depot:sign("worker",
           { compatible = compatible })).path)
+        assert.equal(path "worker.csr", expect.fault("bad_signature", depot:sign("other",
+          { compatible = compatible, csr = path "worker.csr" })).path)
       end
       directory:file("out/worker.csr", "something")
       expect.fault("not_pem", depot:sign "worker")
@@ -352,6 +354,9 @@ describe("tcpki.certstrap", function()
       assert(depot:sign("again", { csr = directory:path "theirs.csr", certificate = directory:path "again.crt" }))
       assert.same({ "Acme_CA.crl", "Acme_CA.crt", "Acme_CA.key", "theirs.crt" }, directory:names "out")
       assert.is_true((openssl.verify(temporary.content(directory:path "again.crt"), content "Acme_CA.crt")))
+      -- It can be told of no overwriting.
+      assert.not_matches("overwrite", expect.fault("already_exists", depot:sign("more", { csr = csr,
+        certificate = directory:path "again.crt" })).hint)
     end)
 
     it("makes an intermediate where there is room for one, with a CRL of its own", function()
@@ -638,6 +643,8 @@ describe("tcpki.certstrap", function()
       function() local _ = depot:renew("worker", { usage = "a" }) end,
       function() local _ = depot:renew("worker", { expires = "soon" }) end,
       function() local _ = depot:revoke(1) end,
+      function() local _ = depot:revoke("worker", { reason = "stolen" }) end,
+      function() local _ = depot:verify("worker", { purpose = "a" }) end,
       function() local _ = depot:revoke("worker", { nonsense = 1 }) end,
       function() local _ = depot:crl { nonsense = 1 } end,
       function() local _ = depot:list { nonsense = 1 } end,

@@ -32,28 +32,32 @@ local function check_sign(given)
   return not_after
 end
 
+local function read_signed(path)
+  local csr, err = core.csr.read(path)
+  local ok
+  if csr then
+    ok, err = csr:verify()
+  end
+  if not ok then
+    err.path = path
+    return nil, err
+  end
+  return csr
+end
+
+-- And its stem, where it lies in the depot.
 local function csr_of(depot, name, given)
   if type(given.csr) == "userdata" then
     return given.csr
   elseif given.csr then
-    return core.csr.read(given.csr)
+    return read_signed(given.csr)
   end
   local stem, err = store.find(depot, name, "csr")
-  if not stem then
-    return nil, err
-  end
   local csr
-  csr, err = store.read(depot, stem, "csr")
-  if not csr then
-    return nil, err
+  if stem then
+    csr, err = read_signed(store.path(depot, stem, "csr"))
   end
-  local ok
-  ok, err = csr:verify()
-  if not ok then
-    err.path = store.path(depot, stem, "csr")
-    return nil, err
-  end
-  return csr, stem
+  return csr, csr and stem or err
 end
 
 local function compatible_leaf(loaded, csr, given, not_after)

@@ -169,6 +169,9 @@ function store.put(depot, files)
       for _, former in ipairs(written) do
         os.remove(former)
       end
+      if err.code == "already_exists" then
+        err.hint = "look at it, and move it away or choose another name"
+      end
       return nil, err
     end
     written[#written + 1] = path

@@ -222,6 +222,7 @@ local function roots_of(all)
   return bundle.new(roots)
 end
 
+local purposes = { "any", "client", "server" }
 local verify_options = store.with_passphrase { at = "integer", purpose = "string" }
 
 --- Checks one name, or all that is in the depot.
@@ -234,6 +235,9 @@ local verify_options = store.with_passphrase { at = "integer", purpose = "string
 return function(depot, name, given)
   options.expect("depot:verify", "name", name, "string|nil")
   given = options.check("depot:verify", given, verify_options)
+  if given.purpose and not options.has(purposes, given.purpose) then
+    error(("depot:verify: option 'purpose' is '%s' (known: %s)"):format(given.purpose, table.concat(purposes, ", ")), 2)
+  end
   local found, stems = store.scan(depot.directory)
   if not found then
     return nil, stems
