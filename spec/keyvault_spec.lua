@@ -437,6 +437,7 @@ describe("keyvault", function()
           local err = expect.fault("bad_token", asked:pending "a")
           assert.equal(0, sent)
           assert.is_nil(tostring(err):find "a.token")
+          assert.matches("TOKEN=$(az account get-access-token", err.hint, 1, true)
         end
       end
     end)

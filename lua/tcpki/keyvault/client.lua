@@ -10,6 +10,7 @@
 
 local address = require "tcpki.keyvault.address"
 local certificate = require "tcpki.certificate"
+local commands = require "tcpki.keyvault.commands"
 local csr = require "tcpki.keyvault.csr"
 local fault = require "tcpki.fault"
 local import_body = require "tcpki.keyvault.import"
@@ -26,8 +27,6 @@ function metatable:__tostring()
 end
 
 -- ---- a request and its answer ----
-
-local TOKEN_HINT = "az account get-access-token --resource https://vault.azure.net --query accessToken --output tsv"
 
 -- What somebody else chose, for a message: no control characters, and no page of text.
 local function said_by(text)
@@ -85,12 +84,12 @@ local function token_of(self)
     token, err = token()
     if type(token) ~= "string" then
       return fault.fail { code = "no_token", message = ("there is no token: %s"):format(tostring(err or "none given")),
-        hint = TOKEN_HINT }
+        hint = commands.token }
     end
   end
   -- RFC 6750, section 2.1. What a command printed ends in a line end, which would end the header.
   if token and not token:find "^[%w._~+/-]+=*$" then
-    return fault.fail { code = "bad_token", hint = TOKEN_HINT,
+    return fault.fail { code = "bad_token", hint = commands.token,
       message = token == "" and "the token is empty" or "the token holds a blank, a line end, or what else none holds" }
   end
   return token or false
