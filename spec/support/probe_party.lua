@@ -33,8 +33,9 @@ local function start(command, directory)
   local made = setmetatable({ handle = handle, directory = directory }, metatable)
   for line in handle:lines() do
     made.pid = made.pid or line:match "^PID (%d+)"
-    made.port = line:match "^ACCEPT .*:(%d+)$"
-    if made.port then break end
+    made.port = made.port or line:match "^ACCEPT .*:(%d+)$"
+    -- The two come from two processes, in either order.
+    if made.pid and made.port then break end
   end
   assert(made.port, "did not start: " .. command)
   made.address = "127.0.0.1:" .. made.port
