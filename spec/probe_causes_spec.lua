@@ -114,6 +114,7 @@ describe("a server that lets the certificate in and does not serve", function()
     assert.is_true(result.authenticated)
     assert.is_true(result.certain)
     assert.matches("GetSystemInfo failed with INVALID_ARGUMENT: Unable to parse", result.message, 1, true)
+    assert.matches("status in the server's documentation", result.hint, 1, true)
     for _, broken in ipairs {
       frame(RST_STREAM, 0, 1, string.pack(">I4", 7)), -- REFUSED_STREAM
       frame(GOAWAY, 0, 0, string.pack(">I4I4", 0, 2)), -- INTERNAL_ERROR
@@ -122,6 +123,8 @@ describe("a server that lets the certificate in and does not serve", function()
       assert.equal("rpc_failed", result.cause, tostring(result))
       assert.is_false(result.authenticated)
       assert.is_false(result.certain)
+      -- whose documentation has nothing to say of what our own library made up
+      assert.matches("log of the server", result.hint, 1, true)
     end
   end)
 

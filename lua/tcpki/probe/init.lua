@@ -119,8 +119,8 @@ end
 -- - `ladder`: a rung for each stage, in order and also by its name (`result.ladder.tls`): `stage`, `state` ("ok",
 --   "failed" or "skipped"), `seconds`, `evidence` (text). The stage of the cause is the one that failed. Without a
 --   trace the time of connect, tls and settings is known in one only: it stands at settings, with `since = "connect"`
--- - `timings` in seconds: `input`, `resolve`, `ready` (TCP, TLS and the server's SETTINGS; or `given_up`, where that
---   came to no end in time), `rpc`, `namespace`, `health`, `total`
+-- - `timings` in seconds: `input`, `resolve`, `ready` (TCP, TLS and the server's SETTINGS; or `tried`, where that
+--   failed or came to no end), `rpc`, `namespace`, `health`, `total`
 -- - `address`, `peer_address` (numeric), `server_name`, `attempts` (one an address that was tried)
 -- - `certificate`: `subject`, `issuer`, `serial`, `fingerprint`, `not_before`, `not_after`,
 --   `expires_in` of the leaf that was sent; `peer`: `certificates` and `pem` of the server

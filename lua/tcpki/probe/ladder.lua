@@ -131,11 +131,9 @@ local function attempt(task, where, share)
   local state = connect(task, where, client, seen, open)
   seen.state = state
   seen.elapsed = probe_core.now() - start
+  seen.timings[state == "ready" and "ready" or "tried"] = seen.elapsed
   if state == "ready" then
-    seen.timings.ready = seen.elapsed
     ask(task, client, seen)
-  elseif state == "connecting" then
-    seen.timings.given_up = seen.elapsed
   elseif state == "failed" then
     -- Comes back at once, with what became of the connection.
     seen.system = together.ask(client, "system_info", nil, 1)

@@ -96,10 +96,13 @@ local function seconds_of(result)
   }
   -- A trace times what it has passed; what is left it spent where it ended. Of a stage that hung it saw a part only: it
   -- set out when gRPC core had hung there for a while.
+  local before = (traced.connect or 0) + (traced.tls or 0)
   if traced.total and not seconds[result.stage] then
-    local hung = trace.ended == "silent" or trace.system == "timeout"
-    local all = math.max(traced.total, hung and timings.given_up or 0)
-    seconds[result.stage] = math.max(all - (traced.connect or 0) - (traced.tls or 0), 0)
+    seconds[result.stage] = math.max(traced.total - before, 0)
+  end
+  local hung = trace and trace.stage == result.stage and (trace.ended == "silent" or trace.system == "timeout")
+  if hung and timings.tried then
+    seconds[result.stage] = math.max(seconds[result.stage] or 0, timings.tried - before)
   end
   return seconds
 end

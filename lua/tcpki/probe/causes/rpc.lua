@@ -54,7 +54,7 @@ return {
     source = "gRPC UNAVAILABLE; grpc.health.v1 NOT_SERVING" },
   { word = "rpc_failed", stage = "rpc",
     sentence = "{method} failed with {status}: {detail}.",
-    cure = "Look up the status in the server's documentation.",
+    cure = "{cure}.",
     needs = "a status from the server; a connection that was lost leaves it open",
     source = "gRPC" },
   { word = "namespace_not_found", stage = "namespace",

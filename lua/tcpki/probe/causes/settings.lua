@@ -97,7 +97,7 @@ return {
     source = "RFC 8446, alert 44" },
   { word = "client_refused", stage = "settings",
     sentence = "The server refused the connection after it had seen the certificate {subject}, "
-      .. "and gave no reason. {evidence}",
+      .. "and did not tell why. {evidence}",
     cure = "Ask the server's log; compare the issuer {issuer} with the CAs that it trusts now, by key and not by name "
       .. "(openssl x509 -noout -pubkey).",
     needs = "nothing: it is never certain, and its candidates are what it may be",

@@ -58,6 +58,8 @@ local function of_answer(context, answer, method, stage)
   end
   about.stage, about.method, about.detail = stage, method, detail
   about.status, about.seconds = words.status[answer.code], answer.seconds
+  about.cure = method == "Health/Check" and answer.code == 5 and "Check the name of the service in the option health"
+    or "Look up the status in the server's documentation"
   if about.certain ~= false then about.candidates = nil end
   return word, about
 end
@@ -121,7 +123,9 @@ local function of_lost_answer(context, answer, method, stage, trace)
   end
   return "rpc_failed", { stage = stage, method = method, certain = false,
     status = words.status[answer.code],
-    detail = answer.message ~= "" and answer.message or "the connection was lost" }
+    detail = answer.message ~= "" and answer.message or "the connection was lost",
+    cure = "Try again; look into the log of the server, and of what stands in front of it: this status is our own "
+      .. "library's, for want of an answer" }
 end
 
 local function of_call(context, answer, method, stage, trace)
