@@ -442,6 +442,12 @@ describe("keyvault", function()
       end
     end)
 
+    it("asks for the version of a secret that it is told", function()
+      assert(client:import("imported", { key = leaf.key, chain = leaf.chain }))
+      assert.equal(leaf.certificate, assert(client:secret("imported", "7f1b")).certificate)
+      assert.equal(404, expect.fault("vault_refused", client:secret("imported", "7f1c")).status)
+    end)
+
     it("gives up an operation that waits", function()
       assert(client:create("waits", keyvault.policy { subject = "CN=a" }))
       assert.equal("inProgress", assert(client:cancel "waits").status)

@@ -11,6 +11,9 @@ local temporary = require "spec.support.temporary"
 
 local keyvault = { TOKEN = "a.token.of.forty.characters.or.so.1234" }
 
+-- Of every certificate: there is one.
+local VERSION = "7f1b"
+
 local function reply(status, object)
   return { status = status, body = cjson.encode(object) }
 end
@@ -129,7 +132,7 @@ local methods = {}
 
 function methods:bundle(name)
   local der = openssl.run("x509 -outform DER", self.certificates[name].blocks[1])
-  local id = ("%s/%%s/%s/7f1b"):format(self.url, name)
+  local id = ("%s/%%s/%s/%s"):format(self.url, name, VERSION)
   return { id = id:format "certificates", kid = id:format "keys", sid = id:format "secrets", cer = base64(der) }
 end
 
@@ -153,7 +156,7 @@ function methods:secret(name)
   else
     value = temporary.content(key_path) .. table.concat(held.blocks)
   end
-  return reply(200, { value = value, contentType = content_type, id = ("%s/secrets/%s/7f1b"):format(self.url, name) })
+  return reply(200, { value = value, contentType = content_type, id = ("%s/secrets/%s/%s"):format(self.url, name, VERSION) })
 end
 
 local function answer(vault, request)
@@ -162,8 +165,11 @@ local function answer(vault, request)
   end
   local path = request.url:sub(#vault.url + 1):match "^(.*)%?api%-version=7%.4$"
   local body = request.body and cjson.decode(request.body)
-  local secret = path:match "^/secrets/([%w-]+)"
-  if secret and request.method == "GET" then return vault:secret(secret) end
+  local secret, version = path:match "^/secrets/([%w-]+)/?(%w*)$"
+  if secret and request.method == "GET" then
+    if version ~= "" and version ~= VERSION then return refuse(404, "SecretNotFound", "There is none.") end
+    return vault:secret(secret)
+  end
   local name, rest = path:match "^/certificates/([%w-]+)(/.*)$"
   return operations[request.method .. " " .. rest](vault, name, body)
 end
