@@ -169,6 +169,22 @@ describe("a configuration of the Temporal server", function()
     assert.matches("which the server fills from its environment", err.message, 1, true)
     err = expect.fault("template", server.check_text 'global: { tls: { refreshInterval: {{ env "X" }} } }\n')
     assert.matches("which the server leaves as it is", err.message, 1, true)
+  end)
+
+  it("may ask for variables, as the ConfigMap of the Helm chart does", function()
+    local text = '# enable-template\nglobal:\n  membership: { broadcastAddress: {{ env "POD_IP" | quote }} }\n  tls:\n'
+      .. '    refreshInterval: {{ env "EVERY" }}\n    expirationChecks: { checkInterval: {{ env "A" | quote }} }\n'
+    local ok, output = child.run(([[
+      local report = require "tcpki.server".check_text(%q)
+      print(report[1].server, report[2].server, table.concat(report.unchecked, "; ")) ]]):format(text),
+      { before = [[EVERY=60 A='"\x']] })
+    assert.is_true(ok, output)
+    -- In these words by the real server as well.
+    assert.matches("line 5: cannot unmarshal !!int `60` into time.Duration", output, 1, true)
+    assert.matches('line 6: cannot unmarshal !!str `"\\x` into time.Duration', output, 1, true)
+    assert.matches("what depends on variables that are not set here: POD_IP", output, 1, true)
+    -- Without the comment the server reads what stands there.
+    expect.fault("template", server.check_text((text:gsub("# enable%-template", "# disable"))))
     assert.is_truthy(server.check_text "# {{ a comment }}\nglobal: {}\n")
   end)
 
@@ -277,6 +293,8 @@ describe("a configuration of the Temporal server", function()
   it("says where a field is that the server does not look for there", function()
     local report = assert(server.check_text "tls: { internode: {} }\nglobal: { frontend: {} }\n")
     assert.same({ "misplaced", "misplaced", "no_tls" }, codes_of(report))
+    report = assert(server.check_text "server: { config: { tls: { internode: {} } } }\n")
+    assert.same({ "chart_values", "no_tls" }, codes_of(report))
     report = assert(server.check_text "global: { tls: { frontend: { server: { certfile: a } } } }\n")
     assert.equal("write certFile", report:find("unknown_field").hint)
     report = assert(server.check_text "global: { tls: { frontend: { server: { client_ca_files: [a] } } } }\n")

@@ -259,12 +259,14 @@ local function check_yaml(state, text)
 end
 
 local function check_parsed(state, text)
-  local ok, err = source.check_rendered(text, state.path)
-  if not ok then
-    return nil, err
+  local rendered, missing = source.rendered(text, state.path)
+  if not rendered then
+    return nil, missing
+  elseif #missing > 0 then
+    state.unchecked("what depends on variables that are not set here: " .. table.concat(missing, ", "))
   end
   state.is_text = true
-  return check_yaml(state, text)
+  return check_yaml(state, rendered)
 end
 
 local KNOWN = { root = "string", at = "integer" }

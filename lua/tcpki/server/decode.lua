@@ -267,7 +267,8 @@ function decoders.type(state, node, kind)
         value[row.name] = given
       end
     elseif fields.types[kind].strays and fields.types[kind].strays[entry.name] then
-      state.notes[#state.notes + 1] = { code = "misplaced", line = entry.line, name = entry.name, place = state.place }
+      state.notes[#state.notes + 1] = { code = fields.types[kind].strays[entry.name], line = entry.line,
+        name = entry.name, place = state.place }
     elseif not fields.types[kind].open then
       state.notes[#state.notes + 1] = { code = "unknown_field", line = entry.line, name = entry.name, kind = kind,
         place = state.place }

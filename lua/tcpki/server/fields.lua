@@ -53,16 +53,17 @@ local types = {
     field("checkInterval", "check_interval", "duration"),
   },
   -- The rest of the file, as far as TLS depends on it; what else is in these is not looked at, but for the strays:
-  -- fields of TLS where nobody looks for them.
+  -- fields of TLS where nobody looks for them, and what is found of them.
   Config = {
-    open = true, strays = { tls = true },
+    open = true, strays = { tls = "misplaced", server = "chart_values" },
     field("global", nil, "Global"),
     field("services", nil, { map = "Service" }),
     field("clusterMetadata", nil, "clusterMetadata"),
     field("publicClient", nil, "PublicClient"),
   },
   Global = {
-    open = true, strays = { internode = true, frontend = true, systemWorker = true, refreshInterval = true },
+    open = true, strays = { internode = "misplaced", frontend = "misplaced", systemWorker = "misplaced",
+      refreshInterval = "misplaced" },
     field("tls", nil, "RootTLS"),
   },
   Service = { open = true },

@@ -83,23 +83,57 @@ function source.unreadable_line(text)
   return place and select(2, text:sub(1, place):gsub("\n", "")) + 1 or nil
 end
 
---- Whether a text is one that nobody fills in any more.
+-- What a template says of a variable, as sprig has it: `env "NAME"` and `env "NAME" | quote`. More is for the server.
+local function variable_of(expression)
+  local name, rest = expression:match '^%s*env%s+"([%w_]+)"%s*(.-)%s*$'
+  if name and (rest == "" or rest:find "^|%s*quote$") then
+    return name, rest ~= ""
+  end
+end
+
+-- Puts in the variables of this process, where the server would put in its own.
+local function with_variables(text)
+  local missing, seen = {}, {}
+  local filled = text:gsub("{{(.-)}}", function(expression)
+    local name, quoted = variable_of(expression)
+    if not name then
+      return nil
+    end
+    local value = os.getenv(name)
+    if not value and not seen[name] then
+      seen[name] = true
+      missing[#missing + 1] = name
+    end
+    value = value or ""
+    return quoted and ('"%s"'):format(value:gsub('[\\"]', "\\%0"):gsub("\n", "\\n")) or value
+  end)
+  return filled, missing
+end
+
+--- A text as the server reads it. Of templates those are filled in that ask for a variable, as in the configuration
+-- that the Helm chart makes.
 -- @tparam string text
 -- @tparam ?string path
--- @treturn[1] boolean true
+-- @treturn[1] string
+-- @treturn[1] {string,…} variables that are asked for, and not set here
 -- @treturn[2] nil
 -- @treturn[2] fault `template`
-function source.check_rendered(text, path)
+function source.rendered(text, path)
+  local missing = {}
+  local server_fills = fills_in(text)
+  if server_fills then
+    text, missing = with_variables(text)
+  end
   local number = template_line(text)
   if number then
     return fault.fail { code = "template", path = path, line = number,
-      message = fills_in(text) and "the configuration is a template of Go, which the server fills from its environment"
+      message = server_fills and "the configuration is a template of Go, which the server fills from its environment"
         or "there is a template of Go, which the server leaves as it is, for no comment above it says "
         .. "'# enable-template': dockerize or helm may fill it in",
       hint = "check what comes out of it: temporal-server --config DIRECTORY --env NAME render-config; "
         .. "for the template of the images, tcpki.server.check_environment" }
   end
-  return true
+  return text, missing
 end
 
 return source
