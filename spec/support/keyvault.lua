@@ -156,7 +156,8 @@ function methods:secret(name)
   else
     value = temporary.content(key_path) .. table.concat(held.blocks)
   end
-  return reply(200, { value = value, contentType = content_type, id = ("%s/secrets/%s/%s"):format(self.url, name, VERSION) })
+  return reply(200, { value = value, contentType = content_type,
+    id = ("%s/secrets/%s/%s"):format(self.url, name, VERSION) })
 end
 
 local function answer(vault, request)
