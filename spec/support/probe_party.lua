@@ -44,7 +44,8 @@ end
 
 function methods:close()
   if self.handle then
-    os.execute("kill " .. self.pid .. " 2>/dev/null")
+    -- The group, of which timeout is the leader: on a busy machine it may not know its child yet, and would leave it.
+    os.execute("kill -TERM -" .. self.pid .. " 2>/dev/null")
     self.handle:close()
     self.handle = nil
     if self.directory then os.execute("rm -rf " .. quote(self.directory)) end
