@@ -277,14 +277,6 @@ end
 
 -- ---- writing ----
 
---- The certificate of an authority that is to be trusted: the top of its chain.
--- @local
--- @tparam authority issuer
--- @treturn certificate
-function cluster.anchor(issuer)
-  return issuer.chain[#issuer.chain]
-end
-
 local function add(files, name, text)
   files[#files + 1] = { name = name, text = text, mode = layout.MODE }
 end
@@ -325,7 +317,7 @@ local function files_of(self)
       return nil, err
     end
     for _, slot in ipairs(layout.slots(name)) do
-      add(files, at(layout.CERTS, slot .. ".pem"), cluster.anchor(issuer):pem())
+      add(files, at(layout.CERTS, slot .. ".pem"), layout.anchor(issuer):pem())
     end
   end
   for name, leaf in pairs(self.leaves) do
@@ -334,7 +326,7 @@ local function files_of(self)
       return nil, err
     end
   end
-  local server_ca = cluster.anchor(self.authorities[layout.SERVER_CA]):pem()
+  local server_ca = layout.anchor(self.authorities[layout.SERVER_CA]):pem()
   for name, leaf in pairs(self.clients) do
     local where = at(layout.CLIENTS, name)
     local ok, err = add_leaf(files, at(where, "client"), leaf)

@@ -41,11 +41,11 @@ function layout.client_authority(host)
   return host and host .. "-" .. layout.CLIENT_CA or layout.CLIENT_CA
 end
 
---- The host whose clients a CA is for.
--- @tparam string name of a CA
--- @treturn ?string nil for that of the frontend, and for that of the servers
-function layout.host_of(name)
-  return name:match "^(.+)%-client%-ca$"
+--- The certificate of a CA that is trusted: the top of its chain.
+-- @tparam authority issuer
+-- @treturn certificate
+function layout.anchor(issuer)
+  return issuer.chain[#issuer.chain]
 end
 
 --- The files that hold what is trusted of one CA, without `.pem`. Of each file the server compares only the first

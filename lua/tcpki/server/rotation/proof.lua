@@ -102,9 +102,9 @@ end
 -- ---- the questions ----
 
 local function server_roots(self)
-  local roots = { tree.anchor(self.authorities[layout.SERVER_CA]) }
+  local roots = { layout.anchor(self.authorities[layout.SERVER_CA]) }
   local following = self.next[layout.SERVER_CA]
-  roots[2] = following and tree.anchor(following) or nil
+  roots[2] = following and layout.anchor(following) or nil
   return roots
 end
 

@@ -48,7 +48,7 @@ end
 
 -- How many of its two slots a new CA has.
 local function held(self, name)
-  local wanted, count = tree.anchor(self.next[name]), 0
+  local wanted, count = layout.anchor(self.next[name]), 0
   for _, certificate in ipairs(self.slots[name]) do
     count = count + (certificate == wanted and 1 or 0)
   end
@@ -166,7 +166,7 @@ function trust.take(self)
   local texts = {}
   for name, issuer in pairs(self.next) do
     if held(self, name) == 0 then
-      texts[layout.slots(name)[2] .. ".pem"] = tree.anchor(issuer):pem()
+      texts[layout.slots(name)[2] .. ".pem"] = layout.anchor(issuer):pem()
     end
   end
   return write_certs(self, texts)
@@ -178,7 +178,7 @@ local clients = { name = "clients", title = "the clients have certificates of th
 
 local function is_client_ready(self, client)
   local servers = self.next[layout.SERVER_CA]
-  return not is_former(self, client) and (not servers or trusts(client, tree.anchor(servers)))
+  return not is_former(self, client) and (not servers or trusts(client, layout.anchor(servers)))
 end
 
 function clients.taken(self)
@@ -198,9 +198,9 @@ function clients.take(self)
         texts["client.pem"], texts["client.key"] = made.certificate, made.key
       end
       local servers = self.next[layout.SERVER_CA]
-      if servers and not trusts(client, tree.anchor(servers)) then
+      if servers and not trusts(client, layout.anchor(servers)) then
         local roots = { table.unpack(client.roots) }
-        roots[#roots + 1] = tree.anchor(servers)
+        roots[#roots + 1] = layout.anchor(servers)
         texts[layout.SERVER_CA .. ".pem"] = layout.pem(roots)
       end
       local ok, err = write_client(client, texts)
@@ -271,7 +271,7 @@ function withdraw.take(self)
   local texts = {}
   for name, issuer in pairs(self.next) do
     for _, slot in ipairs(layout.slots(name)) do
-      texts[slot .. ".pem"] = tree.anchor(issuer):pem()
+      texts[slot .. ".pem"] = layout.anchor(issuer):pem()
     end
   end
   return write_certs(self, texts)
@@ -284,7 +284,7 @@ local forget = { name = "forget", title = "the clients trust the new server CA a
 local function has_forgotten(self, client)
   local former = self.authorities[layout.SERVER_CA]
   local following = self.next[layout.SERVER_CA]
-  return not following or tree.anchor(former) == tree.anchor(following) or not trusts(client, tree.anchor(former))
+  return not following or layout.anchor(former) == layout.anchor(following) or not trusts(client, layout.anchor(former))
 end
 
 function forget.taken(self)
@@ -292,7 +292,7 @@ function forget.taken(self)
 end
 
 function forget.take(self)
-  local former = tree.anchor(self.authorities[layout.SERVER_CA])
+  local former = layout.anchor(self.authorities[layout.SERVER_CA])
   for _, name in ipairs(tree.sorted(self.clients)) do
     local client = self.clients[name]
     if not has_forgotten(self, client) then

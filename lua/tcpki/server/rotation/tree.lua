@@ -227,13 +227,6 @@ function tree.read(path)
   return self
 end
 
---- The certificate of a CA that is trusted: the top of its chain.
--- @tparam authority issuer
--- @treturn certificate
-function tree.anchor(issuer)
-  return issuer.chain[#issuer.chain]
-end
-
 --- Which of the CAs issued a certificate, by name. Where one CA has the roles of several, the certificate is of the
 -- role that it is for.
 -- @tparam {[string]=authority} authorities
