@@ -103,6 +103,21 @@ describe("the ladder of a result", function()
     assert_sound(run("127.0.0.1:" .. party.free_port(), pki.good, { trace = "never" }))
   end)
 
+  it("stands over what else it may be, wherever it is not certain", function()
+    for _, leaf in ipairs { pki.stranger, pki.expired, pki.future, pki.wrong_usage } do
+      local result = run(server:address(), leaf, { trace = "never" })
+      assert.is_false(result.certain)
+      assert.is_true(#result.candidates > 1, result.cause)
+      assert.matches("Not certain; in order: " .. result.candidates[1], tostring(result), 1, true)
+    end
+    local lost <close> = party.http2(pki.server, pki.client_ca,
+      { { after = "GetSystemInfo", send = "\0\0\4\3\0\0\0\0\1\0\0\0\7" } }) -- RST_STREAM
+    local result = run(lost.address, pki.good, { trace = "never" })
+    assert.is_false(result.certain)
+    assert.same({ result.cause }, result.candidates)
+    assert.matches("\n  Not certain.\n", tostring(result), 1, true)
+  end)
+
   it("is the last line of the report, and breaks between its stages only", function()
     local text = tostring(run(server:address(), pki.stranger))
     assert.matches(

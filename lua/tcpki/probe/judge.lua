@@ -172,6 +172,7 @@ local function of_message(context, message)
   local word, about = refusal.judge(context, nil)
   about.evidence = ("gRPC core says %q."):format(message)
   about.certain = false
+  about.candidates = about.candidates or word ~= "client_refused" and { word, "client_refused" } or nil
   return word, about
 end
 

@@ -120,6 +120,16 @@ local function headline(result)
   return "not authenticated: " .. result.cause
 end
 
+--- What is to be said of a cause that is not certain.
+-- @tparam table result with `certain` and `candidates`
+-- @treturn ?string
+function report.doubt(result)
+  local candidates = result.candidates
+  if result.certain or not candidates then return nil end
+  if #candidates == 1 and candidates[1] == result.cause then return "Not certain." end
+  return "Not certain; in order: " .. table.concat(candidates, ", ") .. "."
+end
+
 local function describe_warnings(lines, result)
   for _, warning in ipairs(result.warnings or {}) do
     lines[#lines + 1] = wrap(("Warning: %s (%s)"):format(warning.message, warning.word), "  ", "    ")
@@ -136,9 +146,8 @@ function report.text(result)
     describe_success(lines, result)
   else
     lines[#lines + 1] = wrap(result.message, "  ", "  ")
-    if not result.certain and result.candidates then
-      lines[#lines + 1] = wrap("Not certain; in order: " .. table.concat(result.candidates, ", ") .. ".", "  ", "    ")
-    end
+    local doubt = report.doubt(result)
+    if doubt then lines[#lines + 1] = wrap(doubt, "  ", "    ") end
     lines[#lines + 1] = wrap("Do: " .. result.hint, "  ", "    ")
   end
   if result.disagreement then

@@ -58,7 +58,7 @@ function result.conclude(made, word, about, filled)
   made.cause = word
   made.stage = about.stage or causes[word].stage
   made.certain = about.certain ~= false
-  made.candidates = about.candidates
+  made.candidates = about.candidates or not made.certain and { word } or nil
   made.message, made.hint = causes.describe(word, filled)
   return made
 end

@@ -147,7 +147,10 @@ local function not_loaded(made, detail, cure, shown)
   local about = {}
   if shown then -- of a refusal, for which there may be another reason
     about.certain = shown.certain and shown.cause ~= "client_refused"
-    if not about.certain then about.candidates = { "rotation_not_loaded", table.unpack(shown.candidates or {}) } end
+    about.candidates = not about.certain and { "rotation_not_loaded" } or nil
+    for _, word in ipairs(about.candidates and shown.candidates or {}) do
+      if word ~= "rotation_not_loaded" then table.insert(about.candidates, word) end
+    end
   end
   return result.conclude(made, "rotation_not_loaded", about,
     { step = ('"%s"'):format(made.step), detail = detail, cure = cure, evidence = "" })
@@ -199,9 +202,8 @@ function metatable.__tostring(made)
     or ('not as the step "%s" wants it: %s'):format(made.step, made.cause)
   if not made.ok then
     lines[#lines + 1] = report.paragraph(made.message)
-    if not made.certain and made.candidates then
-      lines[#lines + 1] = report.paragraph("Not certain; in order: " .. table.concat(made.candidates, ", ") .. ".")
-    end
+    local doubt = report.doubt(made)
+    if doubt then lines[#lines + 1] = report.paragraph(doubt) end
     lines[#lines + 1] = report.paragraph("Do: " .. made.hint)
   end
   for _, side in ipairs(sides) do
