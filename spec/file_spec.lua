@@ -196,6 +196,23 @@ describe("tcpki.file", function()
       assert.is_true(ok, tostring(message))
     end)
 
+    it("says of a file system that is read-only that it is, and not of owners and modes", function()
+      local disk = directory:path "disk"
+      if not (child.is_root() and os.execute(("mkdir %s && mount -t tmpfs -o ro none %s 2>/dev/null"):format(disk,
+        disk))) then
+        pending "needs the right to mount a disk"
+        return
+      end
+      local _, err = file.write(disk .. "/a", "text")
+      local _, busy = tcpki.lock.directory(disk)
+      os.execute("umount " .. disk)
+      for _, one in ipairs { err, busy } do
+        assert.equal("permission_denied", one.code)
+        assert.matches("^mount the file system for writing", one.hint)
+      end
+      assert.equal(disk, busy.path)
+    end)
+
     it("is old or new, and whole, whenever it is killed", function()
       local path = directory:file("a", ("0"):rep(300000))
       local code = ([[

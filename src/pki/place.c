@@ -44,6 +44,9 @@ bool pki_place_fail_errno(pki_fault *fault, int error, const char *path, const c
         (void)snprintf(reason, sizeof reason, "error %d", error);
     }
     (void)pki_fail(fault, code, "cannot %s: %s", doing, reason);
+    if (error == EROFS) {
+        pki_fault_set_hint(fault, "mount the file system for writing, or choose another path");
+    }
     fault->path = path;
     return false;
 }
