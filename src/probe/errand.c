@@ -1,12 +1,11 @@
 #include "errand.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "thread.h"
 
 /* How long one that nobody waits for any more may go on waiting. */
 static const double SLICE_SECONDS = 0.01;
@@ -47,16 +46,6 @@ static void *run(void *argument) {
     return NULL;
 }
 
-static bool start_thread(errand *running) {
-    sigset_t all, former;
-    /* A thread inherits the mask: the signals of the host stay with the threads of the host. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &former);
-    running->started = pthread_create(&running->thread, NULL, run, running) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
-    return running->started;
-}
-
 static errand *create(rpc_channel *channel, double seconds) {
     errand *made = calloc(1, sizeof *made);
     if (made != NULL) {
@@ -69,11 +58,12 @@ static errand *create(rpc_channel *channel, double seconds) {
 }
 
 static errand *start(errand *made) {
-    if (waker_open(&made->done) && start_thread(made)) {
-        return made;
+    made->started = waker_open(&made->done) && thread_start(&made->thread, run, made);
+    if (!made->started) {
+        errand_end(made);
+        return NULL;
     }
-    errand_end(made);
-    return NULL;
+    return made;
 }
 
 errand *errand_wait(rpc_channel *channel, double seconds) {

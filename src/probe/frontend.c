@@ -2,7 +2,6 @@
 
 #include <grpc/support/time.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,8 @@
 #include "exchange.h"
 #include "gate.h"
 #include "library.h"
+#include "secret.h"
+#include "thread.h"
 
 enum {
     EXCHANGES = 8, /* calls served at a time; more wait inside gRPC core */
@@ -44,15 +45,9 @@ static bool copy_text(const char **copy, const char *text) {
 }
 
 static void identity_free(frontend_identity *identity) {
-    free((void *)identity->certificate);
+    secret_free((char *)identity->certificate);
+    secret_free((char *)identity->key);
     free((void *)identity->client_ca);
-    if (identity->key != NULL) {
-        volatile char *key = (volatile char *)identity->key;
-        for (size_t length = strlen(identity->key); length > 0; length--) {
-            key[length - 1] = '\0';
-        }
-    }
-    free((void *)identity->key);
     memset(identity, 0, sizeof *identity);
 }
 
@@ -270,15 +265,6 @@ static void discard_server(frontend *open) {
     frontend_free(open);
 }
 
-static bool start_thread(frontend *open) {
-    sigset_t all, former;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &former);
-    bool started = pthread_create(&open->thread, NULL, serve, open) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
-    return started;
-}
-
 frontend_outcome frontend_open(const frontend_options *options, frontend **opened) {
     frontend *open = frontend_new(options);
     if (open == NULL) {
@@ -293,7 +279,7 @@ frontend_outcome frontend_open(const frontend_options *options, frontend **opene
         return FRONTEND_CANNOT_LISTEN;
     }
     grpc_server_start(open->calls.server);
-    if (!start_thread(open)) {
+    if (!thread_start(&open->thread, serve, open)) {
         discard_server(open);
         return FRONTEND_MEMORY;
     }

@@ -1,14 +1,13 @@
 #include "resolve.h"
 
 #include <netdb.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "thread.h"
 #include "waker.h"
 
 /* A resolver that hangs must not fill the process with threads. */
@@ -86,19 +85,11 @@ static void *look_up_aside(void *argument) {
 }
 
 static bool start_detached(void *(*run)(void *), void *argument) {
-    pthread_attr_t attributes;
     pthread_t thread;
-    sigset_t all, former;
-    if (pthread_attr_init(&attributes) != 0) {
-        return false;
+    bool started = thread_start(&thread, run, argument);
+    if (started) {
+        (void)pthread_detach(thread);
     }
-    (void)pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    /* A thread inherits the mask: the signals of the host stay with the threads of the host. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &former);
-    bool started = pthread_create(&thread, &attributes, run, argument) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
-    (void)pthread_attr_destroy(&attributes);
     return started;
 }
 

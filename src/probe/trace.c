@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -11,6 +10,8 @@
 #include "clock.h"
 #include "context.h"
 #include "conversation.h"
+#include "secret.h"
+#include "thread.h"
 
 struct trace {
     pthread_t thread;
@@ -174,16 +175,8 @@ static void *run(void *argument) {
 }
 
 static bool start_thread(trace *running) {
-    sigset_t all, former;
-    /*
-    ** The thread takes no signal of the host's; and SIGPIPE, which OpenSSL's write raises in the
-    ** thread that writes, stays pending there until it ends.
-    */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &former);
     running->process = getpid();
-    running->started = pthread_create(&running->thread, NULL, run, running) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
+    running->started = thread_start(&running->thread, run, running);
     if (running->started) {
         enter(running);
     }
@@ -239,15 +232,12 @@ void trace_stop(trace *running) {
     end_thread(running);
     waker_close(&running->cancel);
     waker_close(&running->done);
-    if (running->key != NULL) {
-        OPENSSL_cleanse(running->key, strlen(running->key));
-    }
     free(running->address);
     free(running->server_name);
     free(running->roots);
     free(running->roots_path);
-    free(running->certificate);
-    free(running->key);
+    secret_free(running->certificate);
+    secret_free(running->key);
     record_free(&running->seen);
     free(running);
 }
