@@ -36,14 +36,13 @@ static grpc_arg string_argument(const char *key, const char *value) {
     return argument;
 }
 
-static grpc_channel *create_channel(const rpc_options *options, int *mark) {
+static grpc_channel *create_channel(const rpc_options *options, int mark) {
     /*
     ** The time that a connection may take is ours to limit, and a second attempt is ours to make:
     ** both of gRPC core's own are put beyond the end of the probe.
     */
     double milliseconds = options->seconds * 1000 + 60000;
     int beyond = milliseconds < 1e9 ? (int)milliseconds : 1000000000;
-    *mark = guard_mark(beyond);
     grpc_resource_quota *quota = grpc_resource_quota_create(NULL);
     grpc_resource_quota_resize(quota, MOST_MEMORY);
     grpc_arg arguments[] = {
@@ -60,7 +59,7 @@ static grpc_channel *create_channel(const rpc_options *options, int *mark) {
         integer_argument(GRPC_ARG_ENABLE_CHANNELZ, 0),
         integer_argument(GRPC_ARG_HTTP2_BDP_PROBE, 0),
         integer_argument(GRPC_ARG_KEEPALIVE_TIME_MS, beyond), /* none is ever sent */
-        integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, *mark),
+        integer_argument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, mark),
         {.type = GRPC_ARG_POINTER,
          .key = (char *)GRPC_ARG_RESOURCE_QUOTA,
          .value.pointer = {quota, grpc_resource_quota_arg_vtable()}},
@@ -75,24 +74,25 @@ static grpc_channel *create_channel(const rpc_options *options, int *mark) {
     return channel;
 }
 
-rpc_channel *channel_open(const rpc_options *options) {
+rpc_channel *rpc_open(const rpc_options *options) {
     rpc_channel *opened = calloc(1, sizeof *opened);
     if (opened == NULL) {
         return NULL;
     }
     library_start();
     opened->queue = grpc_completion_queue_create_for_next(NULL);
-    opened->channel = create_channel(options, &opened->guard.mark);
+    opened->guard.mark = guard_mark();
+    opened->channel = create_channel(options, opened->guard.mark);
     opened->guard.moment = clock_now() + options->seconds + GRACE_SECONDS;
     opened->watched = guard_enter(&opened->guard);
     if (!opened->watched) {
-        channel_close(opened);
+        rpc_close(opened);
         return NULL;
     }
     return opened;
 }
 
-void channel_close(rpc_channel *channel) {
+void rpc_close(rpc_channel *channel) {
     if (channel == NULL) {
         return;
     }

@@ -5,12 +5,10 @@
 
 #include "rpc.h"
 
-/* A channel of gRPC core with its queue, whose connection ends with the time of the options: guard.h. */
-
-/* NULL: out of memory or threads. */
-rpc_channel *channel_open(const rpc_options *options);
-void channel_close(rpc_channel *channel);
-
+/*
+** What an rpc_channel is inside: a channel of gRPC core and its queue, whose connection ends with the
+** time of its options (guard.h).
+*/
 grpc_completion_queue *channel_queue(const rpc_channel *channel);
 grpc_channel *channel_of(const rpc_channel *channel);
 

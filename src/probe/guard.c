@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,10 +20,14 @@
 #endif
 
 #include "clock.h"
+#include "thread.h"
 
-int guard_mark(int milliseconds) {
+/* Longer than any probe may take, so that it times out nothing: eleven days. */
+enum { FIRST_MARK = 1000000000, MARKS = 1000000 };
+
+int guard_mark(void) {
     static atomic_uint marks;
-    return milliseconds + (int)(atomic_fetch_add(&marks, 1) % 1000000);
+    return FIRST_MARK + (int)(atomic_fetch_add(&marks, 1) % MARKS);
 }
 
 #ifdef TCP_USER_TIMEOUT
@@ -117,19 +120,17 @@ static void *watch(void *argument) {
 }
 
 static bool start(void) {
-    sigset_t all, former;
     pthread_condattr_t monotonic;
     pthread_t thread;
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC); /* clock_now's */
     (void)pthread_cond_init(&changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &former);
-    bool made = pthread_create(&thread, NULL, watch, NULL) == 0;
-    (void)pthread_sigmask(SIG_SETMASK, &former, NULL);
+    bool made = thread_start(&thread, watch, NULL);
     if (made) {
         (void)pthread_detach(thread);
+    } else {
+        (void)pthread_cond_destroy(&changed);
     }
     return made;
 }

@@ -21,14 +21,6 @@ static gpr_timespec deadline_after(double seconds) {
                         gpr_time_from_micros((int64_t)(bounded * 1e6), GPR_TIMESPAN));
 }
 
-rpc_channel *rpc_open(const rpc_options *options) {
-    return channel_open(options);
-}
-
-void rpc_close(rpc_channel *channel) {
-    channel_close(channel);
-}
-
 rpc_state rpc_wait(rpc_channel *channel, double seconds) {
     gpr_timespec deadline = deadline_after(seconds);
     for (;;) {

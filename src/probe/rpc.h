@@ -22,7 +22,7 @@ typedef enum rpc_state {
     RPC_FAILED,
 } rpc_state;
 
-/* NULL: out of memory. Nothing is sent before rpc_wait or rpc_call. */
+/* NULL: out of memory or threads. Nothing is sent before rpc_wait or rpc_call. */
 rpc_channel *rpc_open(const rpc_options *options);
 void rpc_close(rpc_channel *channel);
 
