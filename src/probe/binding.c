@@ -76,11 +76,9 @@ static int client_open(lua_State *L) {
 
 /* client:wait(seconds) -> "ready" | "failed" | "connecting" */
 static int client_wait(lua_State *L) {
-    static const char *const words[] = {
-        [RPC_CONNECTING] = "connecting", [RPC_READY] = "ready", [RPC_FAILED] = "failed"};
     rpc_channel *channel = box_check(L, CLIENT);
     double seconds = luaL_checknumber(L, 2);
-    lua_pushstring(L, words[rpc_wait(channel, seconds)]);
+    push_state(L, rpc_wait(channel, seconds));
     return 1;
 }
 

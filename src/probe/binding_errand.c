@@ -34,13 +34,11 @@ static int errand_open(lua_State *L) {
 
 /* errand:wait(seconds) -> what client:wait or client:ask gives | nil while it is under way */
 static int errand_result(lua_State *L) {
-    static const char *const words[] = {
-        [RPC_CONNECTING] = "connecting", [RPC_READY] = "ready", [RPC_FAILED] = "failed"};
     errand *running = box_check(L, ERRAND);
     if (!waker_wait(errand_done(running), luaL_checknumber(L, 2))) {
         luaL_pushfail(L);
     } else if (!errand_is_question(running)) {
-        lua_pushstring(L, words[errand_state(running)]);
+        push_state(L, errand_state(running));
     } else if (errand_answer(running) != NULL) {
         push_answer(L, errand_answer(running));
     } else {

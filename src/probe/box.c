@@ -1,10 +1,12 @@
 #include "box.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 /* ---- boxes ---- */
 
-static int live_boxes;
+/* Of all Lua states, which may run in threads of their own. */
+static atomic_int live_boxes;
 
 box *box_new(lua_State *L, const char *type) {
     box *made = lua_newuserdatauv(L, sizeof *made, 0);

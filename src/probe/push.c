@@ -60,6 +60,12 @@ static void push_namespace(lua_State *L, const temporal_namespace *namespace) {
     lua_setfield(L, -2, "namespace");
 }
 
+void push_state(lua_State *L, rpc_state state) {
+    static const char *const words[] = {
+        [RPC_CONNECTING] = "connecting", [RPC_READY] = "ready", [RPC_FAILED] = "failed"};
+    lua_pushstring(L, words[state]);
+}
+
 void push_answer(lua_State *L, const temporal_answer *answer) {
     const rpc_reply *reply = &answer->reply;
     lua_createtable(L, 0, 12);
@@ -90,8 +96,10 @@ void push_answer(lua_State *L, const temporal_answer *answer) {
     }
 }
 
+static const char *const stages[] = {
+    [RECORD_CONNECT] = "connect", [RECORD_TLS] = "tls", [RECORD_ANSWER] = "settings"};
+
 static void push_alerts(lua_State *L, const record *seen) {
-    static const char *const stages[] = {"connect", "tls", "settings"};
     lua_createtable(L, (int)seen->alert_count, 0);
     for (size_t i = 0; i < seen->alert_count; i++) {
         const record_alert *alert = &seen->alerts[i];
@@ -211,7 +219,6 @@ static const char *connect_word(int error) {
 }
 
 void push_record(lua_State *L, const record *seen) {
-    static const char *const stages[] = {"connect", "tls", "settings"};
     static const char *const name_in[] = {
         [RECORD_NAME_NOWHERE] = NULL,
         [RECORD_NAME_IN_SAN] = "san",

@@ -11,5 +11,6 @@
 void push_addresses(lua_State *L, const resolve_result *result);
 void push_answer(lua_State *L, const temporal_answer *answer);
 void push_record(lua_State *L, const record *seen);
+void push_state(lua_State *L, rpc_state state);
 
 #endif

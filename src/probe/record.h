@@ -8,8 +8,8 @@
 #include "http.h"
 
 /*
-** What one TLS connection showed: the evidence that the diagnosis reads. Everything in it is bounded,
-** because the other side chooses most of it.
+** What one TLS connection showed: the evidence that the diagnosis reads. Everything in it is
+** bounded, because the other side chooses most of it.
 */
 
 enum {
