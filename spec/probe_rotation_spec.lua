@@ -203,7 +203,7 @@ describe("a rotation", function()
   end)
 end)
 
--- temporal.md 4d: of each file the server compares only the first certificate.
+-- temporalio/temporal local_store_cert_provider.go: of each file the server compares only the first certificate.
 describe("a rotation of the Temporal server #server", function()
   local temporal, authority, new
 

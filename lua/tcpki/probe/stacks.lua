@@ -2,7 +2,7 @@
 --
 -- A stack is known by the signature algorithms of its CertificateRequest: which, and in which order, is its library's
 -- own choice, and seldom a setting. Where the list is another one, the stack is not known, and an alert means what it
--- means on any of them. Measured in stacks.md and by spec/stacks_spec.lua.
+-- means on any of them. Measured by spec/stacks_spec.lua.
 --
 -- `says` of a row: for each alert (0: none, whether it closes, resets, or answers in HTTP) the words that it may stand
 -- for: true where the alert says so much by itself, false where it says no more than "refused".

@@ -19,7 +19,7 @@ return {
     cure = "{cure}.",
     needs = "probes with the old and the new certificate, or the list of CAs that the server is to trust "
       .. "(accepted) and a refusal that this list does not explain",
-    source = "temporal.md 4d: a Temporal server compares only the first certificate of each CA file" },
+    source = "temporalio/temporal local_store_cert_provider.go: of each CA file it compares the first certificate" },
 
   { word = "no_client_certificate", stage = "settings",
     sentence = "The server requires a client certificate, and {given}. {evidence}",
@@ -43,12 +43,12 @@ return {
       .. "the server trusts for clients.",
     needs = "the server's CA of that name (accepted), or alert 48 or 51 although the name is listed, from a server "
       .. "whose stack is known to send it for nothing else",
-    source = "stacks.md: rustls sends decrypt_error, most others nothing of their own" },
+    source = "spec/stacks_matrix.lua: rustls sends decrypt_error, most others nothing of their own" },
   { word = "client_self_signed", stage = "settings",
     sentence = "The certificate {subject} is self-signed, and the server does not trust it{accepted}. {evidence}",
     cure = "Have it issued by a CA that the server trusts for clients.",
     needs = "a certificate that is its own issuer, and alert 48 or a refusal without a reason",
-    source = "X509_V_ERR 18; stacks.md: the same alert as for an unknown CA" },
+    source = "X509_V_ERR 18; spec/stacks_matrix.lua: the same alert as for an unknown CA" },
   { word = "client_intermediate_missing", stage = "settings",
     sentence = "The server does not know the issuer of the certificate {subject}. {file} holds {gap}{under}. "
       .. "{evidence}",
@@ -56,7 +56,7 @@ return {
     needs = "the issuer that is not in the file is at hand elsewhere and is not a root (server_ca, accepted, the "
       .. "server's own chain), or the leaf's key identifier names its issuer's issuer; where neither is so, the "
       .. "issuer could be a root that the server does not know",
-    source = "RFC 8446, 4.4.2; stacks.md: the same alert as for an unknown CA" },
+    source = "RFC 8446, 4.4.2; spec/stacks_matrix.lua: the same alert as for an unknown CA" },
   { word = "client_intermediate_expired", stage = "settings",
     sentence = "The certificate of {blamed}, an issuer in {file}, {issuer_expiry}. {evidence}",
     cure = "Replace it in {file} by the renewed certificate of that CA; where the CA was not renewed, have the "
@@ -83,13 +83,13 @@ return {
     sentence = "The certificate {subject} is signed or keyed too weakly: {detail}. {evidence}",
     cure = "Reissue it with SHA-256 and a key of 2048 bits (RSA) or 256 bits (EC).",
     needs = "OpenSSL's refusal to send it, or a signature with SHA-1 or MD5 and a refusal that has no other ground",
-    source = "OpenSSL security level 2; stacks.md" },
+    source = "OpenSSL security level 2; spec/stacks_matrix.lua" },
   { word = "client_version_1", stage = "settings",
     sentence = "The certificate {subject} is X.509 version {version}, which servers over rustls refuse. {evidence}",
     cure = "Issue it again as version 3 (openssl x509 -req with -extfile and -extensions); the SDKs over rustls "
       .. "(Python, TypeScript, .NET, Ruby) refuse to send it, too.",
     needs = "alert 46 from rustls, and a certificate that is not of version 3",
-    source = "stacks.md: rustls says UnsupportedCertVersion" },
+    source = "spec/stacks_matrix.lua: rustls says UnsupportedCertVersion" },
   { word = "client_revoked", stage = "settings",
     sentence = "The server holds the certificate {subject} for revoked. {evidence}",
     cure = "Use another certificate.",
@@ -101,7 +101,7 @@ return {
     cure = "Ask the server's log; compare the issuer {issuer} with the CAs that it trusts now, by key and not by name "
       .. "(openssl x509 -noout -pubkey).",
     needs = "nothing: it is never certain, and its candidates are what it may be",
-    source = "stacks.md: gRPC core, Node and HTTP proxies send no alert" },
+    source = "spec/stacks_matrix.lua: gRPC core, Node and HTTP proxies send no alert" },
   { word = "http_400_certificate", stage = "settings",
     sentence = "An HTTP server in front, such as nginx, took the connection and refused the certificate {subject}. "
       .. "{evidence}",

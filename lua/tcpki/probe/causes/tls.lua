@@ -8,7 +8,7 @@ return {
     cure = "Check that this port speaks TLS and that the server is not overloaded.",
     needs = "a trace: without one, gRPC core's silence is also that of unreachable and silent_after_tls; of a server "
       .. "that serves one connection after the other (openssl s_server) the trace sees no more than this",
-    source = "probe.md 3: gRPC core says \"Deadline Exceeded\" without a stage" },
+    source = "gRPC core: it says \"Deadline Exceeded\", and no stage" },
   { word = "closed_at_once", stage = "tls",
     sentence = "{peer} closed the connection on the first TLS message.",
     cure = "Check that this port speaks TLS: a plaintext Temporal frontend does this.",
