@@ -35,7 +35,7 @@ static void put(writer *to, const void *bytes, size_t length) {
     }
 }
 
-/* A literal field without indexing: RFC 7541, 6.2.2. Strings of more than 126 bytes need a prefix. */
+/* A literal field without indexing: RFC 7541, 6.2.2. More than 126 bytes need a prefix. */
 static void put_string(writer *to, const char *text) {
     size_t length = strlen(text);
     unsigned char prefix[2] = {(unsigned char)length, 0};

@@ -5,8 +5,8 @@
 #include <stdbool.h>
 
 /*
-** Starts a thread that takes no signal: those of the host stay with the threads of the host. SIGPIPE,
-** which a write raises in the thread that writes, stays pending there until it ends.
+** Starts a thread that takes no signal: those of the host stay with the threads of the host.
+** SIGPIPE, which a write raises in the thread that writes, stays pending there until it ends.
 */
 bool thread_start(pthread_t *thread, void *(*run)(void *argument), void *argument);
 
