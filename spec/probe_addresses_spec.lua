@@ -164,6 +164,17 @@ describe("a probe of every address", function()
     assert.equal("unreachable", result.cause)
   end)
 
+  it("asks for the name without the dot of one that is complete", function()
+    local behind <close> = backends {}
+    for address, server_name in pairs { ["balancer.example."] = false, ["127.0.0.1"] = "balancer.example." } do
+      local result = probe.run(options(("%s:%d"):format(address, behind.port), pki.good, {
+        addresses = { "127.0.0.1" }, server_name = server_name, trace = "always",
+      }))
+      assert.is_true(result.ok, tostring(result))
+      assert.equal("balancer.example", result.trace.server_name)
+    end
+  end)
+
   it("of one address is what the probe is anyway", function()
     local behind <close> = backends {}
     local where = "127.0.0.1:" .. behind.port

@@ -46,7 +46,8 @@ local function prepare(settings)
       { detail = message, cure = hint:gsub("^%l", string.upper) })
   end
   task.address, task.host, task.port = where.text, where.host, where.port
-  task.server_name = settings.server_name or where.host:gsub("%%.*", "")
+  -- An SNI has no zone, and no dot at its end (RFC 6066, 3): Go's and Java's servers end the handshake at one.
+  task.server_name = (settings.server_name or where.host:gsub("%%.*", "")):gsub("(.)%.$", "%1")
   task.namespace, task.health = settings.namespace, service_of(settings.health)
   local material, fault = input.load(settings)
   if material and settings.control then
