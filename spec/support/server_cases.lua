@@ -202,6 +202,9 @@ node("a node of tomorrow", "certFile: tomorrow.pem, keyFile: tomorrow.key, " .. 
   { worker = true })
 row("another name of the nodes", ("    internode: { server: { %s }, client: { serverName: nobody, rootCaFiles: "
   .. "[server-ca.pem] } }\n$F$R"):format(BOTH), { "name_not_in_certificate" }, { worker = true })
+row("another name and another root of the nodes", ("    internode: { server: { %s }, client: { serverName: nobody, "
+  .. "rootCaFiles: [client-ca.pem] } }\n$F$R"):format(BOTH), { "name_not_in_certificate", "server_unknown" },
+  { worker = true })
 row("no name of the nodes", ("    internode: { server: { %s }, client: { rootCaFiles: [server-ca.pem] } }\n$F$R")
   :format(BOTH), { "no_server_name" }, { worker = true })
 row("another root of the nodes", ("    internode: { server: { %s }, client: { serverName: internode, rootCaFiles: "
