@@ -16,6 +16,7 @@ describe("directories", function()
     assert.same({ "new" }, directory:names())
     local err = expect.fault("already_exists", file.make_directory(directory:path "new"))
     assert.equal(directory:path "new", err.path)
+    assert.equal("choose another path, or move away what is there", err.hint)
     expect.fault("not_found", file.make_directory(directory:path "a/b"))
   end)
 

@@ -13,7 +13,15 @@
 #include "place.h"
 
 bool pki_directory_make(const char *path, pki_fault *fault) {
-    return mkdir(path, 0777) == 0 || pki_place_fail_errno(fault, errno, path, "make the directory");
+    if (mkdir(path, 0777) == 0) {
+        return true;
+    }
+    (void)pki_place_fail_errno(fault, errno, path, "make the directory");
+    if (fault->code == PKI_ALREADY_EXISTS) {
+        /* No directory is made anew in the place of another. */
+        pki_fault_set_hint(fault, "choose another path, or move away what is there");
+    }
+    return false;
 }
 
 static const char *kind_of(mode_t mode) {
