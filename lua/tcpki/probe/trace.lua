@@ -24,7 +24,7 @@ local trace = {}
 --   or the key: `openssl`), `cancelled`
 -- - `ended_by`: `alert`, `close_notify`, `fin`, `rst`, `silence`, or `us`; `ended_after`: seconds since TLS was done,
 --   or, where it was not, since the connection stood
--- - `timings` in seconds: `connect`, `tls`, `settings` (of completed stages), `total`
+-- - `timings` in seconds: `connect`, `tls` (of completed stages), `settings` (until it ended), `total`
 -- - `spoke_first`: the server kept quiet after TLS, so that we sent our preface for it to answer
 --
 -- TLS:
