@@ -6,7 +6,7 @@
 **   host lua SCRIPT         the cases of SCRIPT, likewise
 **   host libcrypto SCRIPT   the cases of SCRIPT; libcrypto's allocator fails once, at the n-th
 **
-** CASE in the environment names the only one to run.
+** CASE in the environment names the only one to run; SHARE=1/2 and SHARE=2/2 halve them.
 **
 ** A script returns a list of cases, { name, function }, and a field `live`: a function that gives
 ** the number of objects alive. After each failure nothing may be left: no object, no byte of
@@ -408,6 +408,26 @@ static void exhaust_libcrypto(lua_State *L, lua_Integer index, const char *defec
     problem(name, 0, "given up");
 }
 
+typedef struct share {
+    long part;
+    long of;
+} share;
+
+/* "1/2": all of it where nothing is said. */
+static share read_share(const char *text) {
+    share own = {.part = 1, .of = 1};
+    if (text != NULL) {
+        char *end = NULL;
+        own.part = strtol(text, &end, 10);
+        own.of = *end == '/' ? strtol(end + 1, &end, 10) : 0;
+        if (*end != '\0' || own.of < 1 || own.part < 1 || own.part > own.of) {
+            (void)fprintf(stderr, "SHARE=%s is no share\n", text);
+            exit(2);
+        }
+    }
+    return own;
+}
+
 int main(int count, char **arguments) {
     if (count != 3 && !(count == 5 && strcmp(arguments[1], "libcrypto") == 0)) {
         fprintf(stderr, "usage: host load MODULE | lua SCRIPT | libcrypto SCRIPT DEFECTS REPORT\n");
@@ -425,10 +445,11 @@ int main(int count, char **arguments) {
         lua_State *L = new_state();
         lua_Integer cases = load_script(L, arguments[2]);
         const char *only = getenv("CASE");
+        share own = read_share(getenv("SHARE"));
         for (lua_Integer i = 1; i <= cases; i++) {
             const char *name = push_case(L, i);
             lua_pop(L, 1);
-            if (only != NULL && strcmp(only, name) != 0) {
+            if ((only != NULL && strcmp(only, name) != 0) || i % own.of != own.part % own.of) {
                 continue;
             }
             if (strcmp(mode, "lua") == 0) {
