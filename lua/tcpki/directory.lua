@@ -7,6 +7,7 @@
 
 local fault = require "tcpki.fault"
 local file = require "tcpki.file"
+local sorted = require "tcpki.sorted"
 
 local directory = {}
 
@@ -148,15 +149,6 @@ function directory.discard(path)
   end
   directory.remove(aside)
   return true
-end
-
-local function sorted(set)
-  local names = {}
-  for name in pairs(set) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
 end
 
 -- What is there now: nil where there is nothing, or an empty directory; else the texts by name. Only what is to be

@@ -1,6 +1,8 @@
 --- Checks of option tables: what is wrong in them is a mistake in the program, and throws.
 -- @module tcpki.options
 
+local sorted = require "tcpki.sorted"
+
 local options = {}
 
 -- A float with an integral value counts as an integer, as it does for Lua's own libraries.
@@ -30,15 +32,6 @@ local function accepts(expected, value)
   return set[type(value)] or set[type_of(value)] or false
 end
 
-local function known_names(known)
-  local names = {}
-  for name in pairs(known) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return table.concat(names, ", ")
-end
-
 --- Throws on a value that is no table, on an unknown option and on a wrong type.
 -- @tparam string where the function, for the message
 -- @tparam ?table given what the caller passed; nil counts as empty
@@ -57,7 +50,8 @@ function options.check(where, given, known, level)
   for name, value in pairs(given) do
     local expected = known[name]
     if not expected then
-      error(("%s: unknown option '%s' (known: %s)"):format(where, tostring(name), known_names(known)), level)
+      error(("%s: unknown option '%s' (known: %s)"):format(where, tostring(name),
+        table.concat(sorted(known), ", ")), level)
     end
     local accepted, wanted
     if type(expected) == "table" then

@@ -48,42 +48,17 @@ global:
 
 local worker = "  worker: { rpc: { grpcPort: $7, membershipPort: $8, bindOnLocalHost: true } }"
 
--- Ports that nobody listens on, each given once.
-local given = {}
-
-local function free_port()
-  local taken = {}
-  for _, path in ipairs { "/proc/net/tcp", "/proc/net/tcp6" } do
-    local file = io.open(path)
-    if file then
-      for port in file:read("a"):gmatch "%s%d+: %x+:(%x%x%x%x) " do
-        taken[tonumber(port, 16)] = true
-      end
-      file:close()
-    end
-  end
-  local port
-  repeat
-    port = math.random(20000, 31999)
-  until not taken[port] and not given[port]
-  given[port] = true
-  return port
-end
-
 -- The text, and the port of the frontend. `options.tls` false leaves global.tls out.
 function start.configuration(tls, options)
   options = options or {}
-  local ports = {}
-  for i = 1, 8 do
-    ports[i] = tostring(free_port())
-  end
+  local ports = server.free_ports(8)
   local text = rest:gsub("%$worker\n", options.worker and worker .. "\n" or ""):gsub("%$(%d)", function(digit)
-    return ports[tonumber(digit)]
+    return tostring(ports[tonumber(digit)])
   end)
   if tls then
     text = text .. "  tls:\n" .. tls
   end
-  return text .. (options.more or ""), math.tointeger(ports[1])
+  return text .. (options.more or ""), ports[1]
 end
 
 local script = [[

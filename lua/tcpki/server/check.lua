@@ -12,6 +12,7 @@ local options = require "tcpki.options"
 local report = require "tcpki.report"
 local rules = require "tcpki.server.rules"
 local source = require "tcpki.server.source"
+local sorted = require "tcpki.sorted"
 local validate = require "tcpki.server.validate"
 local yaml = require "tcpki.server.yaml"
 
@@ -178,13 +179,13 @@ local function check_sections(state, tls)
   check_server(state, "internode.server", internode.server, dial.dials(internode.client))
   check_server(state, "frontend.server", frontend.server, false)
   local seen = {}
-  for _, host in ipairs(validate.names(frontend.hostOverrides)) do
+  for _, host in ipairs(sorted(frontend.hostOverrides)) do
     check_host(state, tls, host, frontend.hostOverrides[host], seen)
   end
   if next(internode.hostOverrides) then
     state.add("overrides_ignored", { place = "internode.hostOverrides" })
   end
-  for _, name in ipairs(validate.names(tls.remoteClusters)) do
+  for _, name in ipairs(sorted(tls.remoteClusters)) do
     if next(tls.remoteClusters[name].hostOverrides) then
       state.add("overrides_ignored", { place = ("remoteClusters.%s.hostOverrides"):format(name) })
     end
@@ -225,7 +226,7 @@ local function check_tree(state, node, more)
   local tls = config.global.tls
   if #decoded.problems == 0 and not decoded.stopped then
     check_public_client(state, config)
-    for _, problem in ipairs(validate.tls(tls)) do
+    for _, problem in ipairs(validate(tls)) do
       state.add(problem.code, problem)
     end
     if state.report.ok and is_empty { tls.internode, tls.frontend, tls.systemWorker, tls.remoteClusters } then
@@ -233,7 +234,7 @@ local function check_tree(state, node, more)
       return
     elseif state.report.ok then
       check_sections(state, tls)
-      dial.check(state, config, validate.names)
+      dial.check(state, config)
       advise(state, tls)
       return
     end

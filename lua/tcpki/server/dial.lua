@@ -7,6 +7,7 @@ local date = require "tcpki.date"
 local host = require "tcpki.go.host"
 local load = require "tcpki.server.load"
 local path = require "tcpki.go.path"
+local sorted = require "tcpki.sorted"
 
 local dial = {}
 
@@ -242,8 +243,8 @@ local function check_worker(state, config, tls)
   connect(state, client)
 end
 
-local function check_clusters(state, tls, names)
-  for _, name in ipairs(names(tls.remoteClusters)) do
+local function check_clusters(state, tls)
+  for _, name in ipairs(sorted(tls.remoteClusters)) do
     local group = tls.remoteClusters[name]
     local place = "remoteClusters." .. name
     if name:find ":%d+$" then
@@ -273,12 +274,11 @@ end
 --- Looks at all connections.
 -- @tparam table state of the check
 -- @tparam table config the whole of it
--- @tparam function names of a map, in order
-function dial.check(state, config, names)
+function dial.check(state, config)
   local tls = config.global.tls
   check_nodes(state, tls)
   check_worker(state, config, tls)
-  check_clusters(state, tls, names)
+  check_clusters(state, tls)
 end
 
 return dial

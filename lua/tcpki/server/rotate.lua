@@ -19,6 +19,7 @@ local report = require "tcpki.report"
 local state = require "tcpki.server.rotation.state"
 local steps = require "tcpki.server.rotation.steps"
 local tree = require "tcpki.server.rotation.tree"
+local sorted = require "tcpki.sorted"
 
 local WHERE = "tcpki.server.rotate"
 local DAY = 86400
@@ -69,12 +70,12 @@ local function days_left(self, names)
 end
 
 local function chosen(self, given)
-  local names = given.authorities or tree.sorted(self.authorities)
+  local names = given.authorities or sorted(self.authorities)
   for _, name in ipairs(names) do
     if not self.authorities[name] then
       return fault.fail { code = "not_found", path = at(self.path, layout.AUTHORITY),
         message = ("the cluster has no CA '%s'"):format(name),
-        hint = "it has " .. table.concat(tree.sorted(self.authorities), ", ") }
+        hint = "it has " .. table.concat(sorted(self.authorities), ", ") }
     end
   end
   for name, issuer in pairs(given.to or {}) do
@@ -114,12 +115,12 @@ end
 
 -- One that is under way is carried on as it was begun.
 local function check_same(self, given)
-  for _, list in ipairs { given.authorities or {}, tree.sorted(given.to or {}) } do
+  for _, list in ipairs { given.authorities or {}, sorted(given.to or {}) } do
     for _, name in ipairs(list) do
       if not self.next[name] or (given.to and given.to[name]
         and given.to[name].certificate ~= self.next[name].certificate) then
         return fault.fail { code = "busy", path = at(self.path, layout.NEXT),
-          message = ("another rotation is under way: of %s"):format(table.concat(tree.sorted(self.next), ", ")),
+          message = ("another rotation is under way: of %s"):format(table.concat(sorted(self.next), ", ")),
           hint = "carry that one on, without authorities and to; then begin the next" }
       end
     end
@@ -258,7 +259,7 @@ local function walk(self, prove, given)
 end
 
 local function describe(self, reached)
-  local made = setmetatable({ done = reached == #steps, authorities = tree.sorted(self.next), from = {}, to = {} },
+  local made = setmetatable({ done = reached == #steps, authorities = sorted(self.next), from = {}, to = {} },
     metatable)
   for _, name in ipairs(made.authorities) do
     made.from[name] = tostring(self.authorities[name].certificate:subject())

@@ -9,6 +9,7 @@ local file = require "tcpki.file"
 local options = require "tcpki.options"
 local quote = require "tcpki.pem.quote"
 local rules = require "tcpki.server.rules"
+local sorted = require "tcpki.sorted"
 local validate = require "tcpki.server.validate"
 local yaml = require "tcpki.server.yaml"
 
@@ -152,10 +153,10 @@ local function add_halves(problems, place, section)
 end
 
 local function check(tls)
-  local problems = validate.tls(tls)
+  local problems = validate(tls)
   add_halves(problems, "internode.server", tls.internode.server)
   add_halves(problems, "frontend.server", tls.frontend.server)
-  for _, host in ipairs(validate.names(tls.frontend.hostOverrides)) do
+  for _, host in ipairs(sorted(tls.frontend.hostOverrides)) do
     add_halves(problems, "frontend.hostOverrides." .. host, tls.frontend.hostOverrides[host])
   end
   add_halves(problems, "systemWorker", tls.systemWorker)

@@ -3,19 +3,9 @@
 -- @module tcpki.server.validate
 -- @local
 
-local EMPTY = "CA cannot be empty string"
+local sorted = require "tcpki.sorted"
 
---- The names of a map in an order of our own: Go has none.
--- @tparam table map
--- @treturn {string,…}
-local function names_of(map)
-  local names = {}
-  for name in pairs(map) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
+local EMPTY = "CA cannot be empty string"
 
 local function blank(text)
   return not text:find "%S"
@@ -55,7 +45,7 @@ end
 local function check_group(add, place, group)
   check_server(add, place .. ".server", group.server)
   check_client(add, place .. ".client", group.client)
-  for _, host in ipairs(names_of(group.hostOverrides)) do
+  for _, host in ipairs(sorted(group.hostOverrides)) do
     local where = ("%s.hostOverrides.%s"):format(place, host)
     if blank(host) then
       add("host_name_empty", where, "host name cannot be empty string")
@@ -111,10 +101,10 @@ local function validate(tls)
   check_group(add, "frontend", tls.frontend)
   check_worker(add, tls.systemWorker)
   check_intervals(add, tls)
-  for _, name in ipairs(names_of(tls.remoteClusters)) do
+  for _, name in ipairs(sorted(tls.remoteClusters)) do
     check_remote(add, "remoteClusters." .. name, tls.remoteClusters[name])
   end
   return problems
 end
 
-return { tls = validate, names = names_of }
+return validate

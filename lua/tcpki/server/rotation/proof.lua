@@ -6,6 +6,7 @@
 local fault = require "tcpki.fault"
 local layout = require "tcpki.server.layout"
 local tree = require "tcpki.server.rotation.tree"
+local sorted = require "tcpki.sorted"
 
 local proof = {}
 
@@ -23,7 +24,7 @@ end
 local function hosts_of(self)
   local hosts = { { name = first_name(self.leaves[layout.FRONTEND].certificate), leaf = layout.FRONTEND,
     authority = layout.CLIENT_CA } }
-  for _, name in ipairs(tree.sorted(self.leaves)) do
+  for _, name in ipairs(sorted(self.leaves)) do
     if name ~= layout.FRONTEND and name ~= layout.INTERNODE and name ~= layout.SYSTEM_WORKER then
       local own = layout.client_authority(name)
       hosts[#hosts + 1] = { name = name, leaf = name, authority = self.authorities[own] and own or layout.CLIENT_CA }
@@ -118,7 +119,7 @@ end
 
 -- Each of two kinds of credentials at the host that they are for.
 local function add_visitors(questions, self, how, hosts, issuers, right, word)
-  for _, name in ipairs(tree.sorted(self.next)) do
+  for _, name in ipairs(sorted(self.next)) do
     if name ~= layout.SERVER_CA then
       local someone, err = visitor(issuers[name], "client")
       if err then
@@ -143,7 +144,7 @@ local function add_visitors(questions, self, how, hosts, issuers, right, word)
 end
 
 local function add_clients(questions, self, how, hosts)
-  for _, name in ipairs(tree.sorted(self.clients)) do
+  for _, name in ipairs(sorted(self.clients)) do
     local client = self.clients[name]
     local issuer = tree.issuer_of(self.next, client) or tree.issuer_of(self.authorities, client)
     -- What somebody else put there, or what has ended, was not let in before either.

@@ -14,6 +14,7 @@ local json = require "tcpki.json"
 local layout = require "tcpki.server.layout"
 local names = require "tcpki.server.names"
 local tree = require "tcpki.server.rotation.tree"
+local sorted = require "tcpki.sorted"
 
 local state = {}
 
@@ -79,7 +80,7 @@ end
 -- @treturn[2] fault
 function state.begin(self, to)
   local files, rows = {}, {}
-  for _, name in ipairs(tree.sorted(to)) do
+  for _, name in ipairs(sorted(to)) do
     local ok, err = cluster.add_authority(files, name, to[name])
     if not ok then
       return nil, err

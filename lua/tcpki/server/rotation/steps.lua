@@ -13,6 +13,7 @@ local fault = require "tcpki.fault"
 local layout = require "tcpki.server.layout"
 local state = require "tcpki.server.rotation.state"
 local tree = require "tcpki.server.rotation.tree"
+local sorted = require "tcpki.sorted"
 
 local at = layout.at
 local KEY_MODE = 384 -- 0600
@@ -186,7 +187,7 @@ function clients.taken(self)
 end
 
 function clients.take(self)
-  for _, name in ipairs(tree.sorted(self.clients)) do
+  for _, name in ipairs(sorted(self.clients)) do
     local client = self.clients[name]
     if not is_client_ready(self, client) then
       local texts = {}
@@ -251,7 +252,7 @@ end
 -- Somebody may have been given a certificate of the old CA since.
 local function check_none_left(self)
   for _, kind in ipairs { { self.leaves, layout.CERTS }, { self.clients, layout.CLIENTS } } do
-    for _, name in ipairs(tree.sorted(kind[1])) do
+    for _, name in ipairs(sorted(kind[1])) do
       if is_former(self, kind[1][name]) then
         return fault.fail { code = "busy", path = at(at(self.path, kind[2]), name),
           subject = tostring(kind[1][name].certificate:subject()),
@@ -293,7 +294,7 @@ end
 
 function forget.take(self)
   local former = layout.anchor(self.authorities[layout.SERVER_CA])
-  for _, name in ipairs(tree.sorted(self.clients)) do
+  for _, name in ipairs(sorted(self.clients)) do
     local client = self.clients[name]
     if not has_forgotten(self, client) then
       local roots = {}

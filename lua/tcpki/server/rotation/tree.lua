@@ -9,21 +9,11 @@ local directory = require "tcpki.directory"
 local fault = require "tcpki.fault"
 local file = require "tcpki.file"
 local layout = require "tcpki.server.layout"
+local sorted = require "tcpki.sorted"
 
 local tree = {}
 
 local at = layout.at
-
-local function sorted(map)
-  local names = {}
-  for name in pairs(map) do
-    names[#names + 1] = name
-  end
-  table.sort(names)
-  return names
-end
-
-tree.sorted = sorted
 
 local function with_path(path, value, err)
   if value == nil then
